@@ -1,0 +1,94 @@
+"""Layers: packed once per key, whoever asks and however many.
+
+A layer's key says what goes in: the store paths with their content hashes, the
+tar format and the compression. Cache check, packing, storing and the index row
+all happen under the key's lock (`store.locks` tells why).
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+
+import trio
+
+from nixeryd.images import tar
+from nixeryd.images.closures import Closure
+from nixeryd.images.digests import Digest
+from nixeryd.images.manifests import LayerDescriptor, layer_media_type
+from nixeryd.packing import Packed, Sink, pack_entries, pack_store_paths
+from nixeryd.store.blobs import Blobs
+from nixeryd.store.index import Index
+from nixeryd.store.locks import KeyedLocks
+
+
+_Pack = Callable[[Sink], Packed]
+
+
+class Layers:
+    """Makes layers, or finds them made."""
+
+    def __init__(self, blobs: Blobs, index: Index, compression: str) -> None:
+        self._blobs = blobs
+        self._index = index
+        self._compression = compression
+        self._locks = KeyedLocks()
+        # Hashing takes a core: more at once would only share it.
+        self._packers = trio.CapacityLimiter(os.cpu_count() or 1)
+
+    @property
+    def packing(self) -> int:
+        """How many layers are being packed or waited for."""
+        return len(self._locks)
+
+    async def of_paths(
+        self, paths: Sequence[str], closure: Closure
+    ) -> tuple[LayerDescriptor, bool]:
+        """Give the layer of these store paths, and whether it was there already."""
+        contents = [[path, closure[path].nar_hash] for path in sorted(paths)]
+
+        def pack(sink: Sink) -> Packed:
+            return pack_store_paths(
+                paths, sink, self._compression, trio.from_thread.check_cancelled
+            )
+
+        return await self._get(contents, paths, pack)
+
+    async def of_entries(
+        self, entries: Sequence[tar.Entry]
+    ) -> tuple[LayerDescriptor, bool]:
+        """Give the layer of entries without content: the symlink forest."""
+        headers = Digest.of(b"".join(map(tar.header, entries)))
+        return await self._get(
+            str(headers), (), lambda sink: pack_entries(entries, sink, self._compression)
+        )
+
+    async def _get(
+        self, contents: object, paths: Sequence[str], pack: _Pack
+    ) -> tuple[LayerDescriptor, bool]:
+        key = layer_key(contents, self._compression)
+        async with self._locks.hold(key):
+            known = self._index.layer(key)
+            if known and self._blobs.size(known.digest) == known.size:
+                return known, True
+            packed = await trio.to_thread.run_sync(
+                self._store, pack, limiter=self._packers
+            )
+            layer = LayerDescriptor(
+                digest=packed.digest,
+                diff_id=packed.diff_id,
+                size=packed.size,
+                media_type=layer_media_type(self._compression),
+            )
+            self._index.add_layer(key, layer, paths)
+            return layer, False
+
+    def _store(self, pack: _Pack) -> Packed:
+        with self._blobs.stage() as staged:
+            packed = pack(staged)
+            staged.commit(packed.digest)
+        return packed
+
+
+def layer_key(contents: object, compression: str) -> str:
+    """Compute the key of a layer from all that its bytes depend on."""
+    return Digest.of(json.dumps([tar.FORMAT, compression, contents]).encode()).hex

@@ -1,0 +1,194 @@
+"""Configuration: config.toml, NIXERYD_… variables and flags, in rising order.
+
+Every value is typed; an unknown key or a wrong value is an error that names
+where it was written. Nixery's own variables keep working.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from nixeryd import paths
+from nixeryd.images.errors import NixerydError
+
+Compression = Literal["none", "gzip", "zstd"]
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
+SourceName = Annotated[str, msgspec.Meta(pattern=_NAME)]
+
+# Nixery's names for what we call otherwise (its README, "Configuration").
+_NIXERY = {
+    "NIXERY_PKGS_PATH": ("sources", "nixpkgs", "path"),
+    "NIX_TIMEOUT": ("nix", "timeout"),
+    "NIX_POPULARITY_URL": ("nix", "popularity"),
+}
+
+
+class ConfigError(NixerydError):
+    """A setting is wrong; the message says which, where and how to mend it."""
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Source(_Table):
+    """Where a package set comes from."""
+
+    path: str
+
+
+class Upstream(_Table):
+    """Another registry that is mirrored."""
+
+    url: str
+    credentials: Literal["anonymous", "docker"] = "anonymous"
+
+
+class Cache(_Table):
+    max_size: str = "20GB"
+    compression: Compression = "none"
+
+
+class Nix(_Table):
+    timeout: Annotated[int, msgspec.Meta(ge=0)] = 0  # seconds per builder, 0: none
+    popularity: str = ""  # a file or URL with Nixery's popularity data
+
+
+class Settings(_Table):
+    """All settings of a daemon; the defaults need no file at all."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:5000",)
+    mirror_listen: tuple[str, ...] = ("127.0.0.1:5001",)
+    allow_remote: bool = False
+    hosts: tuple[str, ...] = ()  # more names that this machine is asked by
+    source: str = ""  # "": the first of sources, or what is found
+    sources: dict[SourceName, Source] = {}
+    upstreams: dict[str, Upstream] = {}
+    shell_packages: tuple[str, ...] = (
+        "bashInteractive",
+        "coreutils",
+        "moreutils",
+        "nano",
+    )
+    nix_prefixes: tuple[str, ...] = ("shell", "nix")
+    cache: Cache = Cache()
+    nix: Nix = Nix()
+    data_dir: str = ""  # "": the user's data directory
+    offline: bool = False
+    log_format: Literal["text", "json"] = "text"
+
+    @property
+    def data_path(self) -> Path:
+        """The data directory."""
+        return Path(self.data_dir).expanduser() if self.data_dir else paths.data_dir()
+
+
+def load_settings(
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    flags: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Put the settings together; raises `ConfigError`.
+
+    `file` None means the user's config.toml, if there is one; a file that was
+    named must be there. `flags` has the shape of the file.
+    """
+    merged: dict[str, Any] = {}
+    for origin, layer in (
+        _read(file),
+        ("the environment", _from_environment(environ)),
+        ("the command line", dict(flags or {})),
+    ):
+        _check(layer, origin)
+        _merge(merged, layer)
+    # Each layer was checked; not strict, since variables are text.
+    settings = msgspec.convert(merged, Settings, strict=False)
+    if settings.source and settings.source not in settings.sources:
+        known = ", ".join(settings.sources) or "none"
+        raise ConfigError(
+            f"source = {settings.source!r} names no [sources.…] (known: {known})"
+        )
+    return settings
+
+
+def _read(file: Path | None) -> tuple[str, dict[str, Any]]:
+    path = file or paths.config_file()
+    try:
+        return str(path), tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        if file is None:
+            return str(path), {}
+        raise ConfigError(f"there is no configuration file {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    layer: dict[str, Any] = {}
+    for variable, where in _NIXERY.items():
+        if value := environ.get(variable):
+            _put(layer, where, value)
+    for where, kind in _options(Settings):
+        if value := environ.get("NIXERYD_" + "_".join(where).upper()):
+            is_list = typing.get_origin(kind) is tuple
+            _put(layer, where, re.split(r"[,\s]+", value) if is_list else value)
+    return layer
+
+
+def _options(
+    table: type[msgspec.Struct], above: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], object]]:
+    """Give every plain setting with its type; tables of many have no variable."""
+    found: list[tuple[tuple[str, ...], object]] = []
+    for field in msgspec.structs.fields(table):
+        where = (*above, field.name)
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            found += _options(field.type, where)
+        elif typing.get_origin(field.type) is not dict:
+            found.append((where, field.type))
+    return found
+
+
+def _put(layer: dict[str, Any], where: tuple[str, ...], value: object) -> None:
+    for name in where[:-1]:
+        layer = layer.setdefault(name, {})
+    layer[where[-1]] = value
+
+
+def _merge(into: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for name, value in layer.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = value
+
+
+def _check(layer: Mapping[str, Any], origin: str) -> None:
+    """Name the origin of a mistake; after the merge nobody knows it any more."""
+    try:
+        # Environment variables are text: numbers and booleans are read from it.
+        msgspec.convert(layer, Settings, strict=origin != "the environment")
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{origin}: {_explain(str(error))}") from error
+
+
+def _explain(message: str) -> str:
+    unknown = re.search(r"unknown field `([^`]+)`(?: - at `\$\.?([^`]*)`)?", message)
+    if unknown is None:
+        return message.replace("$.", "").replace("`$`", "the top level")
+    name, table = unknown.group(1), unknown.group(2) or ""
+    known = sorted({part for where, _ in _options(Settings) for part in where})
+    known += ["path", "url", "credentials", "sources", "upstreams"]
+    near = difflib.get_close_matches(name, known, n=1)
+    where = f" in [{table}]" if table else ""
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown setting {name!r}{where}{hint}"

@@ -1,0 +1,1 @@
+"""What is on disk: blobs under their digests, and an index of what they are."""

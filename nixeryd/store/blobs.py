@@ -1,0 +1,122 @@
+"""Blobs on disk: a file is there under its digest only when it is whole.
+
+Bytes go to a staging file on the same file system, are fsynced, and are then
+renamed to their digest; the directory is fsynced too, so that an index row
+written afterwards never names a file that a power cut took. All calls here are
+synchronous: run the large ones in a thread.
+"""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nixeryd.images.digests import Digest
+from nixeryd.images.errors import NixerydError
+
+
+class StoreFullError(NixerydError):
+    """No space left for blobs."""
+
+
+class Staged:
+    """A blob being written. Gone at the end of its `stage()` unless committed."""
+
+    def __init__(self, blobs: "Blobs", fd: int, path: Path) -> None:
+        self._blobs = blobs
+        self._path = path
+        self.fd = fd
+        self.size = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append bytes; raises `StoreFullError` when the disk is full."""
+        view = memoryview(data)
+        with self._blobs.explain_errors():
+            while view:
+                written = os.write(self.fd, view)
+                self.size += written
+                view = view[written:]
+
+    def commit(self, digest: Digest) -> Path:
+        """Make the bytes safe and visible under their digest."""
+        target = self._blobs.path(digest)
+        with self._blobs.explain_errors():
+            os.fsync(self.fd)
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            self._path.rename(target)
+            _fsync_directory(target.parent)
+        return target
+
+
+class Blobs:
+    """The blobs of a data directory."""
+
+    def __init__(self, directory: Path, staging: Path) -> None:
+        self._directory = directory / "sha256"
+        self._staging = staging
+
+    def path(self, digest: Digest) -> Path:
+        """Give the place of a blob, there or not."""
+        return self._directory / digest.hex[:2] / digest.hex
+
+    def size(self, digest: Digest) -> int | None:
+        """Give a blob's size in bytes, None if it is not here."""
+        try:
+            return self.path(digest).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def read(self, digest: Digest) -> bytes | None:
+        """Read a small blob (a manifest, a config) whole; None if not here."""
+        try:
+            return self.path(digest).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def put(self, data: bytes) -> Digest:
+        """Store a small blob."""
+        digest = Digest.of(data)
+        if self.size(digest) != len(data):
+            with self.stage() as staged:
+                staged.write(data)
+                staged.commit(digest)
+        return digest
+
+    @contextmanager
+    def stage(self) -> Iterator[Staged]:
+        """Open a staging file; what is not committed is removed at the end."""
+        with self.explain_errors():
+            fd, name = tempfile.mkstemp(dir=self._staging)
+        path = Path(name)
+        try:
+            yield Staged(self, fd, path)
+        finally:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+
+    def remove(self, digest: Digest) -> None:
+        """Remove a blob; readers that have it open keep it."""
+        self.path(digest).unlink(missing_ok=True)
+
+    @contextmanager
+    def explain_errors(self) -> Iterator[None]:
+        """Turn a full disk into an error that says what to do."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreFullError(
+                    f"no space left for blobs in {self._directory.parent.parent}: "
+                    "make room (nixeryd gc), or move it with --data-dir"
+                ) from error
+            raise
+
+
+def _fsync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,99 @@
+"""The data directory: its layout, and that only one daemon has it.
+
+    blobs/sha256/ab/abcd…   whole blobs under their digests
+    staging/                being written; swept at start
+    index.sqlite            what the blobs are
+    gcroots/                Nix's roots for what we hold
+    lock                    flock()ed by the daemon that owns all this
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nixeryd.images.errors import NixerydError
+
+
+class DataDirError(NixerydError):
+    """The data directory cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """The places inside a data directory."""
+
+    root: Path
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / "blobs"
+
+    @property
+    def staging(self) -> Path:
+        return self.root / "staging"
+
+    @property
+    def index(self) -> Path:
+        return self.root / "index.sqlite"
+
+    @property
+    def gcroots(self) -> Path:
+        return self.root / "gcroots"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+
+@contextmanager
+def open_data_dir(root: Path) -> Iterator[DataDir]:
+    """Make the layout if need be, lock it, sweep what a crash left in staging.
+
+    Raises `DataDirError` if it cannot be written or another daemon has it. The
+    lock goes with the process, so no stale lock can stand in the way.
+    """
+    places = DataDir(root)
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DataDirError(
+            f"the data directory {root} cannot be used ({error.strerror}): "
+            "give another with --data-dir or NIXERYD_DATA_DIR"
+        ) from error
+    try:
+        _lock(lock, root)
+        try:
+            _lay_out(places)
+        except OSError as error:
+            raise DataDirError(
+                f"the data directory {root} cannot be written ({error.strerror}): "
+                "mend its permissions or give another with --data-dir"
+            ) from error
+        yield places
+    finally:
+        os.close(lock)
+
+
+def _lock(lock: int, root: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        raise DataDirError(
+            f"another nixeryd{f' (pid {holder})' if holder else ''} "
+            f"has the data directory {root}: "
+            "stop it, or give this one its own with --data-dir"
+        ) from error
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def _lay_out(places: DataDir) -> None:
+    for place in (places.blobs / "sha256", places.staging, places.gcroots, places.logs):
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left_over in places.staging.iterdir():
+        left_over.unlink()

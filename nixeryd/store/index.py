@@ -1,0 +1,214 @@
+"""The index: what the blobs are. SQLite, one writer, write-ahead log.
+
+A row is written only after the bytes it names are safe (`blobs.py`). With
+synchronous=NORMAL a power cut may lose the last rows, never the file's
+consistency (https://www.sqlite.org/wal.html#performance_considerations); a lost
+row costs a repacking. A look-up takes some 10 µs, so the daemon's own thread
+does it; a connection belongs to the thread that opened it.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nixeryd.images.digests import Digest
+from nixeryd.images.manifests import LayerDescriptor
+
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS layers (
+    key TEXT PRIMARY KEY,        -- of what went in (builder.layer_key)
+    digest TEXT NOT NULL,        -- of the blob's bytes
+    diff_id TEXT NOT NULL,       -- of the uncompressed tar
+    size INTEGER NOT NULL,       -- of the blob, bytes
+    media_type TEXT NOT NULL,
+    paths TEXT NOT NULL          -- the store paths in it, JSON
+) STRICT;
+CREATE TABLE IF NOT EXISTS manifests (
+    digest TEXT PRIMARY KEY,
+    media_type TEXT NOT NULL,
+    blobs TEXT NOT NULL,         -- digests of all blobs it needs, JSON
+    size INTEGER NOT NULL        -- of these blobs together, bytes
+) STRICT;
+CREATE TABLE IF NOT EXISTS builds (
+    key TEXT PRIMARY KEY,        -- of Nix's outputs and our settings
+    manifest TEXT NOT NULL REFERENCES manifests (digest)
+) STRICT;
+CREATE TABLE IF NOT EXISTS tags (
+    image TEXT NOT NULL,         -- names.ImageName.key
+    tag TEXT NOT NULL,
+    repository TEXT NOT NULL,    -- as it was last asked for
+    manifest TEXT NOT NULL REFERENCES manifests (digest),
+    built REAL NOT NULL,         -- seconds since the epoch
+    PRIMARY KEY (image, tag)
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest whose blobs were all here when it was written."""
+
+    digest: Digest
+    media_type: str
+    blobs: tuple[Digest, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """What a tag of a Nix image pointed at when it was last built."""
+
+    repository: str
+    tag: str
+    manifest: Digest
+    built: float
+    size: int
+
+
+class Index:
+    """Rows about blobs; see the schema for what each table says."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def layer(self, key: str) -> LayerDescriptor | None:
+        """Find the layer that was packed under this key."""
+        row = self._db.execute(
+            "SELECT digest, diff_id, size, media_type FROM layers WHERE key = ?",
+            (key,),
+        ).fetchone()
+        if row is None:
+            return None
+        digest, diff_id, size, media_type = row
+        return LayerDescriptor(
+            digest=Digest.parse(digest),
+            diff_id=Digest.parse(diff_id),
+            size=size,
+            media_type=media_type,
+        )
+
+    def add_layer(self, key: str, layer: LayerDescriptor, paths: Sequence[str]) -> None:
+        """Remember a packed layer."""
+        with self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    key,
+                    str(layer.digest),
+                    str(layer.diff_id),
+                    layer.size,
+                    layer.media_type,
+                    json.dumps(list(paths)),
+                ),
+            )
+
+    def manifest(self, digest: Digest) -> StoredManifest | None:
+        """Find a manifest by its digest."""
+        row = self._db.execute(
+            "SELECT media_type, blobs, size FROM manifests WHERE digest = ?",
+            (str(digest),),
+        ).fetchone()
+        if row is None:
+            return None
+        media_type, blobs, size = row
+        return StoredManifest(
+            digest=digest,
+            media_type=media_type,
+            blobs=tuple(map(Digest.parse, json.loads(blobs))),
+            size=size,
+        )
+
+    def build(self, key: str) -> StoredManifest | None:
+        """Find the manifest that was made of these outputs and settings."""
+        row = self._db.execute(
+            "SELECT manifest FROM builds WHERE key = ?", (key,)
+        ).fetchone()
+        return None if row is None else self.manifest(Digest.parse(row[0]))
+
+    def add_build(self, key: str, manifest: StoredManifest) -> None:
+        """Remember a manifest and what it was made of, both or neither."""
+        blobs = json.dumps([str(digest) for digest in manifest.blobs])
+        with self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?, ?)",
+                (str(manifest.digest), manifest.media_type, blobs, manifest.size),
+            )
+            self._db.execute(
+                "INSERT OR REPLACE INTO builds VALUES (?, ?)",
+                (key, str(manifest.digest)),
+            )
+
+    def set_tag(
+        self, image: str, tag: str, repository: str, manifest: Digest, now: float
+    ) -> None:
+        """Point a tag at a manifest; `now` is in seconds since the epoch."""
+        with self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?, ?)",
+                (image, tag, repository, str(manifest), now),
+            )
+
+    def tags(self, image: str) -> list[str]:
+        """List the tags of an image that were built, sorted."""
+        rows = self._db.execute(
+            "SELECT tag FROM tags WHERE image = ? ORDER BY tag", (image,)
+        )
+        return [tag for (tag,) in rows]
+
+    def images(self) -> list[Tagged]:
+        """List everything built, last built first."""
+        rows = self._db.execute(
+            "SELECT repository, tag, manifest, built, size FROM tags"
+            " JOIN manifests ON manifests.digest = tags.manifest"
+            " ORDER BY built DESC, repository, tag"
+        )
+        return [
+            Tagged(repository, tag, Digest.parse(manifest), built, size)
+            for repository, tag, manifest, built, size in rows
+        ]
+
+
+@contextmanager
+def open_index(path: Path) -> Iterator[Index]:
+    """Open the index, made anew if it is missing or not ours to read.
+
+    Losing it costs repacking, not data, so a broken or older file is put aside
+    (`index.sqlite.broken`) rather than an end to the daemon.
+    """
+    connection = _connect(path)
+    try:
+        yield Index(connection)
+    finally:
+        connection.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        return _prepare(path)
+    except sqlite3.DatabaseError:
+        path.replace(path.with_name(path.name + ".broken"))
+        for journal in ("-wal", "-shm"):
+            path.with_name(path.name + journal).unlink(missing_ok=True)
+        return _prepare(path)
+
+
+def _prepare(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=5)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version not in (0, VERSION):
+            message = f"index version {version}, expected {VERSION}"
+            raise sqlite3.DatabaseError(message)
+        connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

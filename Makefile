@@ -1,0 +1,26 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+# PYTHON=… names another Python; ARGS=… goes to `nixeryd serve`.
+
+.PHONY: run test lint format clean
+
+run:
+	@packaging/setup.sh run
+	@exec .venv/bin/nixeryd serve $(ARGS)
+
+test:
+	@packaging/setup.sh test
+	@packaging/check.sh tests
+
+lint:
+	@packaging/setup.sh test
+	@packaging/check.sh lint
+
+format:
+	@packaging/setup.sh test
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+# Images and the index live in the user's data directory and stay.
+clean:
+	rm -rf .venv build dist .coverage* .*_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# The checks of `make test` and `make lint`, each with the seconds it took.
+#
+#   packaging/check.sh lint     what reads the code; all run, even when one fails
+#   packaging/check.sh tests    the same, and then pytest when all were content
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+failed=0
+
+step() {
+    local start=$SECONDS result=ok
+    printf -- '--- %s\n' "$*"
+    "$@" || { result=FAILED && failed=1; }
+    printf -- '--- %s: %s, %s s\n' "${1##*/}" "$result" $((SECONDS - start))
+}
+
+step .venv/bin/ruff format --check .
+step .venv/bin/ruff check .
+step .venv/bin/mypy
+step .venv/bin/lint-imports
+step .venv/bin/flake8-async --enable=ASYNC nixeryd
+if command -v shellcheck >/dev/null; then
+    step shellcheck packaging/*.sh packaging/try-fresh .ci/run
+fi
+
+[ "$failed" = 0 ] || exit 1
+[ "${1:?usage: packaging/check.sh lint|tests}" = tests ] || exit 0
+
+# In CI a test that is skipped has not been run: that fails.
+plugin=()
+[ -z "${CI:-}" ] || plugin=(-p tests.no_skips)
+
+# Last, so that the last line is pytest's own summary, which tells its time.
+printf -- '--- pytest\n'
+exec .venv/bin/python -m pytest --durations=5 ${plugin[@]+"${plugin[@]}"}

@@ -1,0 +1,227 @@
+import json
+import re
+from itertools import permutations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from nixeryd.images.digests import Digest
+from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.images.names import (
+    ImageName,
+    NamePolicy,
+    parse_image,
+    parse_reference,
+    parse_repository,
+)
+
+POLICY = NamePolicy("x86_64-linux")
+# The spec's own words, for comparison with the linear-time form.
+SPEC = re.compile(
+    r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
+)
+COMPONENT = st.from_regex(
+    r"[a-z0-9]{1,6}((\.|_|__|-{1,3})[a-z0-9]{1,6}){0,2}", fullmatch=True
+)
+
+
+def image(name: str, policy: NamePolicy = POLICY) -> ImageName:
+    return parse_image(parse_repository(name), policy)
+
+
+@pytest.mark.parametrize(
+    ("text", "components"),
+    [
+        ("git", ("git",)),
+        ("shell/git/curl", ("shell", "git", "curl")),
+        ("haskellpackages.stylish-haskell", ("haskellpackages.stylish-haskell",)),
+        ("a__b/c---d/7zip", ("a__b", "c---d", "7zip")),
+        ("manifests/blobs/tags/list", ("manifests", "blobs", "tags", "list")),
+        ("a" * 255, ("a" * 255,)),
+    ],
+)
+def test_a_repository_name_is_split_into_components(text, components):
+    assert parse_repository(text) == components
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "/", "a/", "/a", "a//b", "A", "a..b", "a___b", "a._b", "-a", "a-", ".a",
+        "a%2fb", "a b", "a\n", "é", "a/../b", "localhost:5000/a", "\u0661", "a" * 256,
+    ],
+)  # fmt: skip
+def test_what_is_outside_the_grammar_is_refused(text):
+    with pytest.raises(RegistryError) as caught:
+        parse_repository(text)
+    assert caught.value.code is ErrorCode.NAME_INVALID
+    assert caught.value.status == 400
+
+
+@given(st.text(alphabet="a0._-/A", max_size=24))
+def test_the_grammar_is_the_specs(text):
+    expected = SPEC.fullmatch(text) is not None
+    try:
+        components = parse_repository(text)
+    except RegistryError:
+        assert not expected
+    else:
+        assert expected
+        assert "/".join(components) == text
+
+
+@pytest.mark.parametrize("text", ["latest", "v1.0_x-y", "_", "source..ref", "A" * 128])
+def test_a_tag_is_taken_as_it_is(text):
+    assert parse_reference(text) == text
+
+
+def test_a_digest_is_parsed():
+    digest = Digest.of(b"x")
+    assert parse_reference(str(digest)) == digest
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", ErrorCode.NAME_INVALID),
+        (".x", ErrorCode.NAME_INVALID),
+        ("-x", ErrorCode.NAME_INVALID),
+        ("a/b", ErrorCode.NAME_INVALID),
+        ("x\n", ErrorCode.NAME_INVALID),
+        ("A" * 129, ErrorCode.NAME_INVALID),
+        ("sha256:12", ErrorCode.DIGEST_INVALID),
+        ("sha512:" + "0" * 128, ErrorCode.DIGEST_INVALID),
+        ("sha256:" + "A" * 64, ErrorCode.DIGEST_INVALID),
+    ],
+)
+def test_a_reference_that_is_neither_is_refused(text, code):
+    with pytest.raises(RegistryError) as caught:
+        parse_reference(text)
+    assert caught.value.code is code
+
+
+def test_certificates_and_services_are_always_added():
+    assert image("git").packages == ("cacert", "git", "iana-etc")
+    assert image("git").requested == ("git",)
+
+
+def test_naming_an_added_package_does_not_double_it():
+    assert image("git/cacert").packages == ("cacert", "git", "iana-etc")
+
+
+def test_shell_adds_the_shell_packages():
+    name = image("shell/git")
+    assert name.is_shell
+    assert name.requested == ("git",)
+    assert name.packages == (
+        "bashInteractive", "cacert", "coreutils", "git", "iana-etc",
+        "moreutils", "nano",
+    )  # fmt: skip
+
+
+def test_shell_packages_are_configurable():
+    policy = NamePolicy("x86_64-linux", shell_packages=("zsh",), always=())
+    assert image("shell/git", policy).packages == ("git", "zsh")
+
+
+def test_shell_alone_is_an_image():
+    name = image("shell")
+    assert name.is_shell
+    assert name.requested == ()
+    assert "bashInteractive" in name.packages
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "architecture"),
+    [
+        ("git", "x86_64-linux", "amd64"),
+        ("arm64/git", "aarch64-linux", "arm64"),
+        ("amd64/git", "x86_64-linux", "amd64"),
+        ("shell/arm64", "aarch64-linux", "arm64"),
+        ("nix/arm64/shell/git", "aarch64-linux", "arm64"),
+    ],
+)
+def test_a_meta_package_picks_the_architecture(name, system, architecture):
+    assert image(name).system == system
+    assert image(name).architecture == architecture
+
+
+def test_the_default_system_is_the_policys():
+    assert image("git", NamePolicy("aarch64-linux")).architecture == "arm64"
+    assert image("amd64/git", NamePolicy("aarch64-linux")).architecture == "amd64"
+
+
+def test_a_policy_needs_a_system_that_images_are_made_for():
+    with pytest.raises(ValueError, match="x86_64-linux"):
+        NamePolicy("x86_64-darwin")
+
+
+def test_meta_packages_are_a_leading_run_only():
+    name = image("git/shell/arm64")
+    assert not name.is_shell
+    assert name.requested == ("arm64", "git", "shell")
+    assert name.system == "x86_64-linux"
+
+
+def test_nix_changes_nothing():
+    assert image("nix/git").key == image("git").key
+    assert image("shell/nix/git").key == image("shell/git").key
+
+
+@pytest.mark.parametrize("name", ["nix", "arm64", "amd64", "nix/arm64"])
+def test_meta_packages_without_a_package_are_refused(name):
+    with pytest.raises(RegistryError, match="names no package") as caught:
+        image(name)
+    assert caught.value.code is ErrorCode.NAME_INVALID
+
+
+def test_two_architectures_are_refused():
+    with pytest.raises(RegistryError, match="one architecture") as caught:
+        image("arm64/amd64/git")
+    assert caught.value.code is ErrorCode.NAME_INVALID
+
+
+@pytest.mark.parametrize("name", ["grafana/grafana", "shell/git/shell", "a/b/c/b"])
+def test_a_repeated_component_is_no_image_name(name):
+    with pytest.raises(RegistryError, match="is no image name") as caught:
+        image(name)
+    assert caught.value.code is ErrorCode.MANIFEST_UNKNOWN
+    assert caught.value.status == 404
+
+
+def test_the_message_for_a_repeated_component_names_a_way_out():
+    with pytest.raises(RegistryError, match=r"try grafana\."):
+        image("grafana/grafana")
+
+
+@given(st.lists(COMPONENT, min_size=1, max_size=4, unique=True))
+def test_the_order_of_packages_makes_no_difference(components):
+    keys = {
+        parse_image(("shell", *order), POLICY).key for order in permutations(components)
+    }
+    assert len(keys) == 1
+
+
+def test_the_key_knows_the_architecture():
+    assert image("arm64/git").key != image("git").key
+
+
+def test_the_key_keeps_packages_apart():
+    assert image("ab/c").key != image("a/bc").key
+
+
+def test_the_key_tells_a_shell_from_its_packages():
+    policy = NamePolicy("x86_64-linux", shell_packages=("zsh",))
+    assert image("shell/zsh", policy).packages == image("zsh", policy).packages
+    assert image("shell/zsh", policy).key != image("zsh", policy).key
+
+
+def test_the_key_tells_what_was_named_from_what_was_added():
+    """`git` may start git; `git/cacert` names two packages and starts nothing."""
+    assert image("git").packages == image("git/cacert").packages
+    assert image("git").key != image("git/cacert").key
+
+
+def test_the_key_is_canonical_json():
+    key = image("git").key
+    assert key == json.dumps(json.loads(key), sort_keys=True, separators=(",", ":"))

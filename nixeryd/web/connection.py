@@ -1,0 +1,176 @@
+"""One HTTP/1.1 connection: a stream on one side, an ASGI app on the other.
+
+It replaces hypercorn's own `TCPServer`, which cannot bound a write and loses
+track of connections whose app is cancelled.
+
+The law: only `run` closes the stream in an orderly way. Whoever else wants an
+end cancels `_reading`; whoever finds the stream unusable calls `_abort`.
+"""
+
+import logging
+import math
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+from nixeryd.web.http11 import Http11, Tasks
+
+_log = logging.getLogger(__name__)
+
+_READ = 64 * 1024  # bytes taken from the socket at once
+_WRITE = 256 * 1024  # bytes that a client must take within Timeouts.write
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: send RST, keep nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long a client may take, in seconds.
+
+    `keep_alive`: for a whole request to begin arriving, first or next. Go
+    clients keep idle connections for 90 s, and hate to lose the race.
+    `write`: to take the next 256 KiB of a response.
+    `linger`: to notice an error answer that came before it had sent everything.
+    """
+
+    keep_alive: float = 120
+    write: float = 60
+    linger: float = 1
+
+
+class Connection:
+    """Serve one client. `run` raises only on a defect of this program."""
+
+    def __init__(
+        self,
+        app: ASGIFramework,
+        stream: trio.SocketStream,
+        *,
+        config: Config,
+        timeouts: Timeouts,
+    ) -> None:
+        self._app = ASGIWrapper(app)
+        self._stream = stream
+        self._config = config
+        self._timeouts = timeouts
+        self._context = WorkerContext(None)
+        self._idle = True
+        self._reading = trio.CancelScope()
+        self._writing = trio.Lock()
+        self._protocol: Http11
+
+    def __repr__(self) -> str:
+        return f"<Connection {'idle' if self._idle else 'busy'}>"
+
+    async def run(self) -> None:
+        """Serve requests until the client leaves, is too slow, or `drain`."""
+        sock = self._stream.socket
+        try:
+            client = parse_socket_addr(sock.family, sock.getpeername())
+            server = parse_socket_addr(sock.family, sock.getsockname())
+        except OSError:
+            return  # gone between connect and accept
+        async with trio.open_nursery() as nursery:
+            self._protocol = Http11(
+                self._app,
+                self._config,
+                self._context,
+                Tasks(nursery),
+                ConnectionState({}),
+                False,  # noqa: FBT003  hypercorn's `ssl`, positional
+                client,
+                server,
+                self._send,
+            )
+            self._set_idle(idle=True)
+            with self._reading:
+                await self._read()
+            # A request that still runs learns here that nobody waits for it.
+            await self._protocol.handle(Closed())
+        await self._close()
+
+    async def drain(self) -> None:
+        """End at once when idle, else after the running response."""
+        await self._context.terminated.set()
+        if self._idle:
+            self._reading.cancel()
+
+    def close(self) -> None:
+        """Let go of the socket, whatever its state."""
+        self._stream.socket.close()
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                data = bytes(await self._stream.receive_some(_READ))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            await self._protocol.handle(RawData(data))
+            if not data:
+                return
+
+    async def _send(self, event: Event) -> None:
+        match event:
+            case RawData(data=data) if data:
+                await self._write(data)
+            case Updated(idle=idle):
+                self._set_idle(idle=idle)
+            case Closed():
+                self._reading.cancel()
+
+    def _set_idle(self, *, idle: bool) -> None:
+        self._idle = idle
+        self._reading.deadline = (
+            trio.current_time() + self._timeouts.keep_alive if idle else math.inf
+        )
+
+    async def _write(self, data: bytes) -> None:
+        whole = False
+        view = memoryview(data)
+        async with self._writing:
+            try:
+                for start in range(0, len(view), _WRITE):
+                    with trio.fail_after(self._timeouts.write):
+                        await self._stream.send_all(view[start : start + _WRITE])
+                whole = True
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # the reader sees it too
+            except trio.TooSlowError:
+                _log.warning(
+                    "a client took none of its response for %s s: connection closed",
+                    self._timeouts.write,
+                )
+            finally:
+                if not whole:  # also when cancelled: nothing sensible can follow
+                    self._abort()
+
+    def _abort(self) -> None:
+        """Cut the connection so that the client can't take it for an orderly end."""
+        with suppress(OSError):
+            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._stream.socket.close()
+        self._reading.cancel()
+
+    async def _close(self) -> None:
+        """Close with FIN first; then wait a little if the client is still sending.
+
+        Closing a socket with unread bytes in it makes the kernel send RST, which
+        may overtake the answer that says what was wrong.
+        """
+        with (
+            trio.move_on_after(self._timeouts.linger),
+            suppress(trio.BrokenResourceError, trio.ClosedResourceError),
+        ):
+            await self._stream.send_eof()
+            if self._protocol.has_unread_request:
+                while await self._stream.receive_some(_READ):
+                    pass
+        self._stream.socket.close()

@@ -1,0 +1,138 @@
+"""What hypercorn's HTTP/1.1 protocol needs to be told and kept from.
+
+The law: no protocol switches, so that a bad h2c or WebSocket request is only a
+request; and nothing here waits for an app that does not listen. With
+`connection` and `serve`, the only importers of hypercorn.
+
+https://www.rfc-editor.org/rfc/rfc9112
+"""
+
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Self
+
+import h11
+import trio
+from hypercorn.config import Config
+from hypercorn.protocol.events import Event as StreamEvent, Request, Response
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
+
+_log = logging.getLogger(__name__)
+
+_HEADERS = 32 * 1024  # bytes of request line and headers; more is 431
+_QUEUE = 10  # pieces of a request body that wait for the app
+
+
+def make_config() -> Config:
+    """Give the settings that hypercorn's protocol classes look at."""
+    config = Config()
+    config.accesslog = None
+    config.errorlog = _log  # a name here would replace that logger's handlers
+    config.h11_max_incomplete_size = _HEADERS
+    config.include_server_header = False
+    config.keep_alive_max_requests = sys.maxsize
+    return config
+
+
+class Http11(H11Protocol):
+    """hypercorn's HTTP/1.1, less upgrades, plus `Connection: close` in a drain."""
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Never switch protocols: RFC 9110, 7.8 lets a server ignore Upgrade."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, Response) and self.context.terminated.is_set():
+            event = Response(
+                stream_id=event.stream_id,
+                status_code=event.status_code,
+                headers=[*event.headers, (b"connection", b"close")],
+            )
+        await super().stream_send(event)
+
+    @property
+    def has_unread_request(self) -> bool:
+        return self.connection.their_state in {h11.ERROR, h11.SEND_BODY}
+
+
+class Tasks:
+    """Runs the app for hypercorn's protocol, in the connection's nursery.
+
+    Differs from hypercorn's `TaskGroup` in that telling the app of a disconnect
+    never waits, and a request body nobody reads is dropped, not waited on.
+    """
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+
+    async def spawn_app(
+        self,
+        app: AppWrapper,
+        config: Config,  # noqa: ARG002  hypercorn's signature
+        scope: Scope,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        to_app, from_client = trio.open_memory_channel[ASGIReceiveEvent](_QUEUE)
+
+        async def put(event: ASGIReceiveEvent) -> None:
+            if event["type"] == "http.disconnect":
+                to_app.close()
+                return
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await to_app.send(event)
+
+        async def receive() -> ASGIReceiveEvent:
+            try:
+                return await from_client.receive()
+            except trio.EndOfChannel:
+                return {"type": "http.disconnect"}
+
+        async def run() -> None:
+            with from_client:
+                try:
+                    await app(scope, receive, send, _no_threads, _no_threads)
+                except* Exception:  # noqa: BLE001  the connection's barrier
+                    _log.exception("a request failed; its connection is closed")
+            await send(None)
+
+        self._nursery.start_soon(run)
+        return put
+
+    def spawn(self, func: Callable[..., Awaitable[object]], *args: Any) -> None:
+        self._nursery.start_soon(func, *args)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+def _no_threads(*_: object) -> None:
+    raise NotImplementedError("only WSGI apps need this")

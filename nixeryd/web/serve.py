@@ -1,0 +1,132 @@
+"""The accept loop: given listeners and an ASGI app, serve until told to stop.
+
+The law: a connection's failure never leaves its barrier; a failure of the accept
+loop itself always does, and ends the daemon. Knows nothing of what is served.
+"""
+
+import errno
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import trio
+from hypercorn.typing import ASGIFramework
+
+from nixeryd.web.connection import Connection, Timeouts
+from nixeryd.web.http11 import make_config
+
+_log = logging.getLogger(__name__)
+
+_OVERLOAD = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+# accept(2): "treat them like EAGAIN by retrying"
+_CLIENT_GONE = {
+    errno.ECONNABORTED,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENOPROTOOPT,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+    errno.EPROTO,
+}
+_OVERLOAD_PAUSE = 0.1  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What clients may take together.
+
+    `connections`: open at once; more wait in the kernel's backlog.
+    `grace`: seconds that running responses get to finish after a stop.
+    """
+
+    connections: int = 512
+    grace: float = 10
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+async def serve(
+    app: ASGIFramework,
+    listeners: Sequence[trio.SocketListener],
+    *,
+    stop: trio.Event,
+    limits: Limits | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve `app` on `listeners`, which are closed at the end, until `stop` is set.
+
+    Then: nothing more is accepted, idle connections end at once, running
+    responses get `limits.grace` seconds, and what is left is cut. Cancelling
+    cuts at once. OSErrors of accept(2) that mean neither overload nor a client
+    that left again are raised.
+    """
+    await _Server(app, limits or Limits()).run(listeners, stop, task_status)
+
+
+class _Server:
+    def __init__(self, app: ASGIFramework, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+        self._config = make_config()
+        self._slots = trio.Semaphore(limits.connections)
+        self._open: set[Connection] = set()
+
+    async def run(
+        self,
+        listeners: Sequence[trio.SocketListener],
+        stop: trio.Event,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as accepting:
+                for listener in listeners:
+                    accepting.start_soon(self._accept, listener, connections)
+                task_status.started()
+                await stop.wait()
+                accepting.cancel_scope.cancel()
+            for connection in list(self._open):
+                await connection.drain()
+            connections.cancel_scope.deadline = trio.current_time() + self._limits.grace
+
+    async def _accept(
+        self, listener: trio.SocketListener, connections: trio.Nursery
+    ) -> None:
+        async with listener:
+            while True:
+                await self._slots.acquire()
+                stream = await _accept_one(listener)
+                connection = Connection(
+                    self._app,
+                    stream,
+                    config=self._config,
+                    timeouts=self._limits.timeouts,
+                )
+                self._open.add(connection)  # here, so that a drain misses none
+                connections.start_soon(self._handle, connection)
+
+    async def _handle(self, connection: Connection) -> None:
+        try:
+            await connection.run()
+        except* Exception:  # noqa: BLE001  the barrier
+            _log.exception("a connection failed; the others go on")
+        finally:
+            connection.close()
+            self._open.discard(connection)
+            self._slots.release()
+
+
+async def _accept_one(listener: trio.SocketListener) -> trio.SocketStream:
+    while True:
+        try:
+            return await listener.accept()
+        except OSError as error:
+            if error.errno in _OVERLOAD:
+                _log.error(
+                    "cannot accept connections: %s; trying again in %s s",
+                    os.strerror(error.errno),
+                    _OVERLOAD_PAUSE,
+                )
+                await trio.sleep(_OVERLOAD_PAUSE)
+            elif error.errno not in _CLIENT_GONE:
+                raise

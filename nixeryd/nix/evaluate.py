@@ -1,0 +1,209 @@
+"""From package names to derivations: one run of nix/resolve.nix.
+
+The law: a request's words reach Nix as JSON in a string and never as code; one
+bad name does not hide another. Errors that Nix can catch leave no message, so
+what failed is evaluated again by itself, only to hear why.
+
+The derivations are in the store when this returns, without a GC root: Nix can
+root only what is built. `realise` notices if one was collected in between.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from nixeryd import paths
+from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.nix import messages
+from nixeryd.nix.hints import nearest
+from nixeryd.nix.process import Nix, NixFailed
+
+_AT_ONCE = 2  # evaluations side by side; one of nixpkgs takes some 500 MB
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedPackage:
+    """One package as evaluated; nothing is built yet.
+
+    `attribute` is the name asked for; `outputs` are the store paths to install,
+    in the order of `output_names`; `name` is the derivation's, with version.
+    """
+
+    attribute: str
+    drv_path: str
+    outputs: tuple[str, ...]
+    output_names: tuple[str, ...]
+    name: str
+    main_program: str | None
+
+    @property
+    def installable(self) -> str:
+        """What `realise` takes: the derivation with the outputs wanted of it."""
+        return f"{self.drv_path}!{','.join(self.output_names)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The packages, in the order they were asked for."""
+
+    packages: tuple[ResolvedPackage, ...]
+
+
+class PackagesNotFound(RegistryError):  # noqa: N818  the interface's name
+    """Names that mean no package: 404. `names` are these; the message says more."""
+
+    def __init__(self, message: str, names: Sequence[str]) -> None:
+        super().__init__(ErrorCode.MANIFEST_UNKNOWN, message)
+        self.names = tuple(names)
+
+
+class EvaluationFailed(RegistryError):  # noqa: N818  the interface's name
+    """Nix refused: 403, the status whose message clients show.
+
+    `names` are the packages that failed; empty if it is the source itself.
+    """
+
+    def __init__(self, message: str, names: Sequence[str] = ()) -> None:
+        super().__init__(ErrorCode.DENIED, message)
+        self.names = tuple(names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    name: str
+    text: str
+    is_missing: bool
+
+
+async def evaluate(
+    nix: Nix, source: Path, packages: Sequence[str], system: str
+) -> Evaluation:
+    """Evaluate packages of the set at `source`, a directory or a .nix file.
+
+    Raises `PackagesNotFound` or `EvaluationFailed`, which name all bad packages.
+    """
+    source = Path(os.path.abspath(source))  # noqa: ASYNC240, PTH100  reads the cwd only
+    if not await trio.Path(source).exists():
+        raise EvaluationFailed(f"the package source {source} does not exist")
+    query = partial(_query, nix, source, system)
+    try:
+        answers = await query(packages)
+    except NixFailed:
+        # Something tryEval can't catch. It may be the source, or one package.
+        try:
+            await query([])
+        except NixFailed as error:
+            raise EvaluationFailed(
+                f"{source} does not evaluate: {messages.error_message(error.stderr)}"
+            ) from error
+        answers = {name: {"status": "failed"} for name in packages}
+
+    failed = [name for name in packages if answers[name]["status"] == "failed"]
+    answers |= await _one_by_one(query, failed)
+
+    problems: list[_Problem] = []
+    resolved: list[ResolvedPackage] = []
+    for name in packages:
+        match answers[name]["status"]:
+            case "found":
+                resolved.append(_resolved(name, answers[name]))
+            case "failed":
+                text = f"{name} does not evaluate: {answers[name]['message']}"
+                problems.append(_Problem(name, text, is_missing=False))
+            case _:
+                text = await _why_missing(name, answers[name])
+                problems.append(_Problem(name, text, is_missing=True))
+    if problems:
+        raise _error(source, problems)
+    return Evaluation(tuple(resolved))
+
+
+async def _query(
+    nix: Nix,
+    source: Path,
+    system: str,
+    names: Sequence[str],
+    *,
+    catch: bool = True,
+) -> dict[str, Any]:
+    stdout = await nix.run(
+        [
+            "nix-instantiate",
+            "--eval",
+            "--strict",
+            "--json",
+            "--read-write-mode",  # writes the derivations, which --eval alone doesn't
+            str(paths.nix_dir() / "resolve.nix"),
+            "--argstr",
+            "source",
+            str(source),
+            "--argstr",
+            "names",
+            json.dumps(list(names)),
+            "--argstr",
+            "system",
+            system,
+            "--argstr",
+            "catch",
+            "yes" if catch else "no",
+        ]
+    )
+    answers: dict[str, Any] = json.loads(stdout)
+    return answers
+
+
+async def _one_by_one(
+    query: "partial[Any]", names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    answers: dict[str, dict[str, Any]] = {}
+    limiter = trio.CapacityLimiter(_AT_ONCE)
+
+    async def ask(name: str) -> None:
+        async with limiter:
+            try:
+                answers[name] = (await query([name], catch=False))[name]
+            except NixFailed as error:
+                message = messages.error_message(error.stderr)
+                answers[name] = {"status": "failed", "message": message}
+
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            nursery.start_soon(ask, name)
+    return answers
+
+
+def _resolved(name: str, answer: dict[str, Any]) -> ResolvedPackage:
+    return ResolvedPackage(
+        attribute=name,
+        drv_path=answer["drvPath"],
+        outputs=tuple(output["path"] for output in answer["outputs"]),
+        output_names=tuple(output["name"] for output in answer["outputs"]),
+        name=answer["name"],
+        main_program=answer["mainProgram"],
+    )
+
+
+async def _why_missing(name: str, answer: dict[str, Any]) -> str:
+    if answer["status"] == "not-a-derivation":
+        kind = {"lambda": "function", "set": "set of packages"}
+        return f"{name} is no package but a {kind.get(answer['type'], answer['type'])}"
+    # 25000 names take a moment, and others are being served.
+    near = await trio.to_thread.run_sync(
+        nearest, name, answer["path"], answer["siblings"]
+    )
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"there is no package {name}{hint}"
+
+
+def _error(source: Path, problems: Sequence[_Problem]) -> RegistryError:
+    message = f"{source}: " + "\n".join(problem.text for problem in problems)
+    names = [problem.name for problem in problems]
+    if any(problem.is_missing for problem in problems):
+        return PackagesNotFound(message, names)
+    return EvaluationFailed(message, names)

@@ -1,0 +1,159 @@
+"""The client of one upstream registry: the read side of the OCI distribution API.
+
+Law: opening it asks nothing; everything it raises is an `UpstreamError`; nothing that
+a client of ours sent (its `Authorization` least of all) is an argument here. What to
+keep, and for how long, is not known here.
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull
+"""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from nixeryd.images.digests import Digest
+from nixeryd.upstream.blobs import BlobStream, read_extent
+from nixeryd.upstream.bodies import chunks_of, read_body
+from nixeryd.upstream.credentials import LoginSource, anonymous
+from nixeryd.upstream.exchange import Exchange, Question
+from nixeryd.upstream.manifests import (
+    ACCEPT,
+    MAX_MANIFEST,
+    FetchedManifest,
+    ManifestHead,
+    check_head_digest,
+    check_manifest,
+    check_media_type,
+)
+from nixeryd.upstream.network import open_client, transport_errors
+from nixeryd.upstream.pace import Pace
+from nixeryd.upstream.ratelimit import RateLimit, parse_rate_limit
+from nixeryd.upstream.tags import MAX_TAGS, TagsPage, read_tags
+from nixeryd.upstream.tokens import Authorizer
+
+
+class Upstream:
+    """One upstream registry. Any number of tasks may ask at the same time."""
+
+    def __init__(self, name: str, url: str, exchange: Exchange, pace: Pace) -> None:
+        self.name = name
+        self.url = url.rstrip("/")
+        self._exchange = exchange
+        self._pace = pace
+
+    def __repr__(self) -> str:
+        return f"<Upstream {self.name}>"
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the upstream last said about our quota, if it ever did."""
+        return self._exchange.rate_limit
+
+    async def head_manifest(
+        self, repository: str, reference: Digest | str
+    ) -> ManifestHead:
+        """Ask what a tag is at (HEAD: free of Docker Hub's quota)."""
+        question = self._manifest("HEAD", repository, reference)
+        async with self._exchange.ask(question) as response:
+            headers = response.headers
+            length = headers.get("Content-Length", "")
+            return ManifestHead(
+                check_head_digest(
+                    self.name, headers.get("Docker-Content-Digest"), reference
+                ),
+                check_media_type(self.name, headers.get("Content-Type")),
+                int(length) if length.isdigit() else None,
+                parse_rate_limit(headers, self._pace.clock()),
+            )
+
+    async def get_manifest(
+        self, repository: str, reference: Digest | str
+    ) -> FetchedManifest:
+        """Fetch a manifest or an index, checked; UpstreamBroken if it is none."""
+        question = self._manifest("GET", repository, reference)
+        async with self._exchange.ask(question) as response:
+            body = await self._read(response, MAX_MANIFEST, question.what)
+            return check_manifest(
+                self.name,
+                body,
+                response.headers.get("Content-Type"),
+                response.headers.get("Docker-Content-Digest"),
+                reference,
+            )
+
+    @asynccontextmanager
+    async def open_blob(
+        self, repository: str, digest: Digest, offset: int = 0
+    ) -> AsyncIterator[BlobStream]:
+        """Open a blob, from byte `offset` on if the upstream can (see BlobStream).
+
+        Not checked against its digest: whoever stores it does that while storing.
+        """
+        question = Question(
+            "GET",
+            self._path(repository, "blobs", str(digest)),
+            repository,
+            f"a blob of {repository}",
+            {"Range": f"bytes={offset}-"} if offset else {},
+        )
+        async with self._exchange.ask(question) as response:
+            size, start = read_extent(self.name, response, offset)
+            async with aclosing(chunks_of(response)) as chunks:
+                yield BlobStream(self.name, chunks, size, start)
+
+    async def tags(
+        self, repository: str, n: int | None = None, last: str | None = None
+    ) -> TagsPage:
+        """Fetch one page of tags: at most `n`, those after `last`."""
+        asked = {"n": n, "last": last}
+        query = urlencode({key: v for key, v in asked.items() if v is not None})
+        url = self._path(repository, "tags", "list") + (f"?{query}" if query else "")
+        question = Question("GET", url, repository, f"the tags of {repository}")
+        async with self._exchange.ask(question) as response:
+            body = await self._read(response, MAX_TAGS, question.what)
+            return read_tags(self.name, body, response.headers.get("Link"))
+
+    def _manifest(
+        self, method: str, repository: str, reference: Digest | str
+    ) -> Question:
+        return Question(
+            method,
+            self._path(repository, "manifests", str(reference)),
+            repository,
+            f"the manifest of {repository}",
+            {"Accept": ACCEPT},
+        )
+
+    def _path(self, repository: str, *rest: str) -> str:
+        parts = (*repository.split("/"), *rest)
+        return f"{self.url}/v2/" + "/".join(quote(part, safe=":") for part in parts)
+
+    async def _read(
+        self, response: httpx.Response, limit: int, what: str
+    ) -> bytes | None:
+        with transport_errors(self.name, f"reading {what}"):
+            return await read_body(response, limit)
+
+
+@asynccontextmanager
+async def open_upstream(  # noqa: PLR0913  by keyword, with defaults
+    name: str,
+    url: str,
+    *,
+    login: LoginSource = anonymous,
+    via: str = "nixeryd",
+    pace: Pace | None = None,
+    certificates: ssl.SSLContext | None = None,
+) -> AsyncIterator[Upstream]:
+    """Open the upstream called `name` (`docker.io`) at `url`. Connects to nothing.
+
+    `via` should be unique to this daemon: its own requests are known by it.
+    `certificates`: whom to trust; by default, whom the system trusts.
+    """
+    pace = pace or Pace()
+    async with open_client(name, url, via=via, context=certificates) as client:
+        authorizer = Authorizer(name, url, client, login, pace)
+        yield Upstream(name, url, Exchange(name, client, authorizer, pace), pace)

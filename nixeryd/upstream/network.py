@@ -1,0 +1,185 @@
+"""Connections to an upstream, and to whomever it sends us to.
+
+Law: what is checked is the address of the connected socket, so a name that resolves
+differently the second time gains nothing; and names that are known to lead inside
+are not even connected to. Each upstream has a pool of its own: a connection that one
+upstream may use is never handed to another.
+
+No proxies, no cookies, no redirects by the library, nothing of the environment but
+the certificate store's own variables.
+"""
+
+import logging
+import ssl
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpcore
+import httpx
+import trio
+
+import nixeryd
+from nixeryd.images.trust import Locality, address_allowed, locality
+from nixeryd.upstream.errors import UpstreamBroken, UpstreamUnreachable
+
+# Seconds: 10 to connect, 60 for each chunk; none for the whole, blobs are large.
+TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)
+CONNECTIONS = 32
+KEPT_ALIVE = 8
+KEPT_SECONDS = 30.0
+
+# They log whole URLs (INFO) and headers (DEBUG): signatures and tokens.
+for _talkative in ("httpx", "httpcore"):
+    logging.getLogger(_talkative).setLevel(logging.WARNING)
+
+_SocketOption = (
+    tuple[int, int, int]
+    | tuple[int, int, bytes | bytearray]
+    | tuple[int, int, None, int]
+)
+
+
+class AddressGuard(httpcore.AsyncNetworkBackend):
+    """Connects to the upstream's own host, and from there on only where it may lead.
+
+    `home` is where the upstream itself was last found; None before that.
+    """
+
+    def __init__(self, upstream: str, own_host: str) -> None:
+        self._upstream = upstream
+        self._own_host = own_host
+        self._backend = httpcore.TrioBackend()
+        self.home: Locality | None = None
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  httpcore's interface
+        local_address: str | None = None,
+        socket_options: Iterable[_SocketOption] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect, or raise UpstreamBroken if the host is at a refused address."""
+        own = host == self._own_host
+        if not own:
+            for address in await _resolve(host, port, timeout):
+                self._check(host, address)
+        stream = await self._backend.connect_tcp(
+            host, port, timeout, local_address, socket_options
+        )
+        try:
+            address = stream.get_extra_info("server_addr")[0]
+            if own:
+                self.home = locality(address)
+            else:
+                self._check(host, address)
+        except BaseException:
+            with trio.move_on_after(1, shield=True):
+                await stream.aclose()
+            raise
+        return stream
+
+    def _check(self, host: str, address: str) -> None:
+        if not address_allowed(address, self.home):
+            raise UpstreamBroken(
+                self._upstream,
+                f"sent us to {host}, which is a {locality(address).value} address; "
+                "refused, as the upstream itself is not there",
+            )
+
+
+async def _resolve(host: str, port: int, seconds: float | None) -> list[str]:
+    try:
+        with trio.fail_after(float("inf") if seconds is None else seconds):
+            found = await trio.socket.getaddrinfo(
+                host, port, type=trio.socket.SOCK_STREAM
+            )
+    except trio.TooSlowError as slow:
+        raise httpcore.ConnectTimeout from slow
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError(str(error)) from error
+    return [str(address[0]) for *_, address in found]
+
+
+class _GuardedTransport(httpx.AsyncHTTPTransport):
+    """httpx's transport with our backend, for which it has no argument."""
+
+    def __init__(self, guard: AddressGuard, context: ssl.SSLContext) -> None:
+        super().__init__(verify=context, trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=KEPT_ALIVE,
+            keepalive_expiry=KEPT_SECONDS,
+            network_backend=guard,
+        )
+
+
+@asynccontextmanager
+async def open_client(
+    upstream: str, url: str, *, via: str, context: ssl.SSLContext | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Open a pool of connections for the upstream at `url`. Connects to nothing yet.
+
+    `via` is our pseudonym in the `Via` header, by which a daemon that was made its
+    own upstream knows its own requests (RFC 9110, 7.6.3).
+    """
+    guard = AddressGuard(upstream, httpx.URL(url).raw_host.decode("ascii"))
+    async with httpx.AsyncClient(
+        transport=_GuardedTransport(guard, context or system_certificates()),
+        headers={
+            "User-Agent": f"nixeryd/{nixeryd.__version__}",
+            # Digests are of the bytes as stored: nobody may compress on the way.
+            "Accept-Encoding": "identity",
+            "Via": f"1.1 {via}",
+        },
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=TIMEOUT,
+        follow_redirects=False,
+        trust_env=False,
+    ) as client:
+        yield client
+
+
+@cache
+def system_certificates() -> ssl.SSLContext:
+    """Give the system's certificate store (a company's own CA is in there), or httpx's.
+
+    OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR.
+    """
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile or paths.capath:
+        return ssl.create_default_context()
+    return httpx.create_ssl_context(trust_env=False)
+
+
+@contextmanager
+def transport_errors(upstream: str, doing: str) -> Iterator[None]:
+    """Turn httpx's errors into UpstreamUnreachable, or UpstreamBroken for nonsense."""
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise UpstreamUnreachable(upstream, f"timed out while {doing}") from error
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as e:
+        raise UpstreamBroken(upstream, f"cannot be asked that while {doing}") from e
+    except httpx.HTTPError as error:
+        if (untrusted := _certificate_error(error)) is not None:
+            raise UpstreamUnreachable(
+                upstream, f"certificate not trusted: {untrusted.verify_message}"
+            ) from error
+        text = str(error) or type(error).__name__
+        raise UpstreamUnreachable(
+            upstream, f"failed while {doing}: {text}", transient=True
+        ) from error
+
+
+def _certificate_error(
+    error: BaseException | None,
+) -> ssl.SSLCertVerificationError | None:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,1 @@
+"""Fingerprints: has a local checkout changed since we last asked Nix?"""

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from nixeryd.images.digests import Digest
+from nixeryd.images.trust import same_origin
 from nixeryd.upstream.blobs import BlobStream, read_extent
 from nixeryd.upstream.bodies import chunks_of, read_body
 from nixeryd.upstream.credentials import LoginSource, anonymous
@@ -138,6 +139,16 @@ class Upstream:
             return await read_body(response, limit)
 
 
+def _registry_url(name: str, url: str) -> str:
+    try:
+        normal = str(httpx.URL(url))
+    except httpx.InvalidURL:
+        normal = ""
+    if not same_origin(normal, normal):
+        raise ValueError(f"{name}: its url must be http(s)://host[:port]")
+    return normal
+
+
 @asynccontextmanager
 async def open_upstream(  # noqa: PLR0913  by keyword, with defaults
     name: str,
@@ -152,8 +163,13 @@ async def open_upstream(  # noqa: PLR0913  by keyword, with defaults
 
     `via` should be unique to this daemon: its own requests are known by it.
     `certificates`: whom to trust; by default, whom the system trusts.
+
+    Raises:
+        ValueError: `url` is no `http(s)://host[:port]`, or holds a user name.
+
     """
     pace = pace or Pace()
+    url = _registry_url(name, url)
     async with open_client(name, url, via=via, context=certificates) as client:
         authorizer = Authorizer(name, url, client, login, pace)
         yield Upstream(name, url, Exchange(name, client, authorizer, pace), pace)

@@ -1,47 +1,20 @@
-"""What goes into `Authorization`, and how a Bearer token is come by.
+"""What goes into `Authorization`: a password, or a Bearer token that is kept.
 
 Law: one token per scope, one fetch of it however many wait (a failure is shared as
-well); a password goes only to a realm that `images.trust` allows; the scope asked for
-is always `pull`. Tokens live in memory only.
-
-https://distribution.github.io/distribution/spec/auth/token/
-https://distribution.github.io/distribution/spec/auth/oauth/
+well); the scope asked for is always `pull`. Tokens live in memory only.
 """
 
 import copy
-import json
 from dataclasses import dataclass, field
 
 import httpx
 import trio
 
 from nixeryd.images.challenges import Basic, Bearer, Challenge, choose
-from nixeryd.images.trust import realm_allowed
-from nixeryd.upstream.bodies import read_body
-from nixeryd.upstream.credentials import Login, LoginSource
-from nixeryd.upstream.errors import (
-    UpstreamBroken,
-    UpstreamDenied,
-    UpstreamError,
-    UpstreamRateLimited,
-)
-from nixeryd.upstream.network import transport_errors
-from nixeryd.upstream.pace import Pace, parse_retry_after
-
-# Bytes; real ones have two or three thousand.
-MAX_TOKEN_REPLY = 1 << 20
-# Seconds. "If omitted, this defaults to 60 seconds."
-DEFAULT_LIFE = 60.0
-# Seconds before its end at which a token is no longer used.
-MARGIN = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token, and when (seconds since the epoch) it is no longer to be used."""
-
-    value: str = field(repr=False)
-    good_until: float
+from nixeryd.upstream.credentials import LoginSource
+from nixeryd.upstream.errors import UpstreamDenied, UpstreamError
+from nixeryd.upstream.pace import Pace
+from nixeryd.upstream.tokenservice import Token, TokenService
 
 
 @dataclass(slots=True)
@@ -70,8 +43,7 @@ class Authorizer:
         pace: Pace,
     ) -> None:
         self._upstream = upstream
-        self._url = url
-        self._client = client
+        self._service = TokenService(upstream, url, client)
         self._login = login
         self._pace = pace
         self._basic: str | None = None
@@ -80,9 +52,14 @@ class Authorizer:
 
     async def header(self, repository: str) -> str | None:
         """Give the header for requests about `repository`; None: none is known."""
-        if self._bearer is not None:
+        if self._bearer is None:
+            return self._basic
+        try:
             return await self._bearer_header(self._bearer, repository, None)
-        return self._basic
+        except UpstreamError:
+            # Perhaps the realm has moved: let the upstream name it again.
+            self._bearer = None
+            raise
 
     async def renew(
         self,
@@ -99,11 +76,13 @@ class Authorizer:
         """
         match choose(challenges):
             case Bearer() as bearer:
+                header = await self._bearer_header(bearer, repository, rejected)
                 self._bearer = bearer
-                return await self._bearer_header(bearer, repository, rejected)
+                return header
             case Basic():
+                header = await self._basic_header(rejected)
                 self._bearer = None
-                return await self._basic_header(rejected)
+                return header
             case None:
                 raise UpstreamDenied(
                     self._upstream, "wants a login, but in no way that is known here"
@@ -137,7 +116,9 @@ class Authorizer:
             slot.fetches += 1
             slot.token = slot.failure = None
             try:
-                slot.token = await self._pace.persist(lambda: self._ask(bearer, scope))
+                slot.token = await self._pace.persist(
+                    lambda: self._fetch(bearer, scope)
+                )
             except UpstreamError as error:
                 slot.failure = error
                 raise
@@ -149,73 +130,9 @@ class Authorizer:
             and self._pace.clock() < token.good_until
         )
 
-    async def _ask(self, bearer: Bearer, scope: str) -> Token:
-        with transport_errors(self._upstream, "asking its token service"):
-            realm = httpx.URL(bearer.realm)
-        if not realm_allowed(str(realm), self._url):
-            raise UpstreamBroken(
-                self._upstream,
-                f"wants a token of {realm.host or 'nowhere'}, which does not belong to "
-                "it; nothing was sent there",
-            )
-        request = self._request(realm, bearer.service, scope, await self._login())
-        started = self._pace.clock()
-        with transport_errors(self._upstream, "asking its token service"):
-            response = await self._client.send(request, stream=True)
-            body = await read_body(response, MAX_TOKEN_REPLY)
-        self._raise_for(response, started)
-        return self._read(body, started)
-
-    def _request(
-        self, realm: httpx.URL, service: str | None, scope: str, login: Login | None
-    ) -> httpx.Request:
-        asked = {"scope": scope} | ({"service": service} if service else {})
-        if login is not None and login.identity_token:
-            form = asked | {
-                "grant_type": "refresh_token",
-                "client_id": "nixeryd",
-                "refresh_token": login.identity_token,
-            }
-            return self._client.build_request("POST", realm, data=form)
-        # Added to what the realm's own query may hold.
-        url = realm.copy_merge_params(asked)
-        basic = None if login is None else login.basic
-        headers = {} if basic is None else {"Authorization": basic}
-        return self._client.build_request("GET", url, headers=headers)
-
-    def _raise_for(self, response: httpx.Response, now: float) -> None:
-        status = response.status_code
-        said = f"its token service answered {status}"
-        if status in (401, 403):
-            raise UpstreamDenied(self._upstream, f"{said}: the login is not accepted")
-        retry_after = parse_retry_after(response.headers.get("Retry-After"), now)
-        if status == httpx.codes.TOO_MANY_REQUESTS:
-            raise UpstreamRateLimited(
-                self._upstream,
-                said,
-                transient=retry_after is not None,
-                retry_after=retry_after,
-            )
-        if status != httpx.codes.OK:
-            raise UpstreamBroken(
-                self._upstream,
-                said,
-                transient=status >= httpx.codes.INTERNAL_SERVER_ERROR,
-                retry_after=retry_after,
-            )
-
-    def _read(self, body: bytes | None, started: float) -> Token:
-        try:
-            reply = json.loads(body or b"")
-            token = reply.get("token") or reply.get("access_token")
-            life = float(reply.get("expires_in") or DEFAULT_LIFE)
-        except (ValueError, RecursionError, AttributeError, TypeError):
-            token, life = None, 0.0
-        if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
-            raise UpstreamBroken(
-                self._upstream, "its token service answered without a token"
-            )
-        return Token(token, started + life - MARGIN)
+    async def _fetch(self, bearer: Bearer, scope: str) -> Token:
+        now = self._pace.clock()
+        return await self._service.fetch(bearer, scope, await self._login(), now)
 
 
 def _scope(bearer: Bearer, repository: str) -> str:

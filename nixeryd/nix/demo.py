@@ -23,6 +23,7 @@ from nixeryd.nix.programs import Libraries, find_libraries, find_program
 from nixeryd.nix.python import find_python
 
 _STORE = "/nix/store/"
+_SYSTEM_LIBRARIES = ("/lib", "/usr/lib")
 _TOOLS = ("bash", "cp", "ln", "mkdir", "chmod")
 _COREUTILS = (
     "[ arch b2sum base32 base64 basename basenc cat chcon chgrp chmod chown chroot "
@@ -144,8 +145,8 @@ def _missing(package: str, description: str) -> _Package:
 def _placed(libraries: Libraries) -> dict[str, str]:
     """Place libraries where they were found, and beside the C library.
 
-    The second is where a loader looks without a cache of this machine's
-    configuration. What lies in the Nix store is found there, also in an image.
+    The second for directories that only this machine's loader is configured for.
+    What lies in the Nix store is found there, also in an image.
     """
     placed: dict[str, str] = {}
     standard = next(
@@ -156,7 +157,7 @@ def _placed(libraries: Libraries) -> dict[str, str]:
         if real.startswith(_STORE):
             continue
         placed[path.lstrip("/")] = real
-        if standard is not None and path.startswith("/usr/local/"):
+        if standard is not None and not path.startswith(_SYSTEM_LIBRARIES):
             beside = f"{standard}/{os.path.basename(path)}"  # noqa: PTH119  text
             placed.setdefault(beside.lstrip("/"), real)
     return placed

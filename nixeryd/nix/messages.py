@@ -18,6 +18,8 @@ _CONTROL = re.compile(
     r"|[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]"
 )
 _ERROR = re.compile(r"^(?:\s*)error: ?")
+# Advice on flags of a command line that the reader has not typed.
+_ADVICE = re.compile(r"^\(use '--show-trace'.*\)$|^For full logs, run:?$")
 
 
 def strip_control(text: str) -> str:
@@ -45,7 +47,8 @@ def bounded(text: str) -> str:
 
     Blank lines and the margin that all but the first line share are left out.
     """
-    first, *rest = [line.rstrip() for line in text.split("\n") if line.strip()] or [""]
+    told = [line.rstrip() for line in text.split("\n") if line.strip()]
+    first, *rest = [line for line in told if not _ADVICE.match(line)] or [""]
     margin = min((len(x) - len(x.lstrip()) for x in rest), default=0)
     lines = [first.strip(), *(line[margin:] for line in rest)]
     if len(lines) > MAX_LINES:

@@ -1,0 +1,122 @@
+import os
+from pathlib import Path
+
+import pytest
+import trio
+
+from nixeryd.images.errors import NixerydError
+from nixeryd.nix import process
+from nixeryd.nix.process import Nix, NixFailed, run
+
+
+def shell(script: str) -> list[str]:
+    return ["/bin/sh", "-euc", script]
+
+
+async def test_stdout_is_returned_and_stderr_streamed_by_lines():
+    lines = []
+    said = await run(
+        shell("printf 'a\\nb'; printf 'one\\ntwo\\r\\n\\377 end' >&2"),
+        {},
+        on_stderr_line=lines.append,
+    )
+    assert said == b"a\nb"
+    assert lines == ["one", "two", "� end"]
+
+
+async def test_a_failure_carries_status_and_last_lines():
+    with pytest.raises(NixFailed) as caught:
+        await run(shell("seq 300 >&2; exit 7"), {})
+    assert caught.value.status == 7
+    assert caught.value.program == "sh"
+    assert caught.value.stderr[-1] == "300"
+    assert len(caught.value.stderr) == 200
+
+
+async def test_a_missing_program_is_an_error_that_names_it():
+    with pytest.raises(NixerydError, match=r"/no/such/nix cannot be run"):
+        await run(["/no/such/nix"], {})
+
+
+async def test_sockets_and_notifications_of_systemd_are_not_handed_on(monkeypatch):
+    for name in ("LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET"):
+        monkeypatch.setenv(name, "1")
+    said = (await run(["/usr/bin/env"], {"ADDED": "yes"})).decode()
+    assert "ADDED=yes\n" in said
+    assert "LISTEN" not in said
+    assert "NOTIFY" not in said
+
+
+async def test_a_line_without_end_comes_in_pieces(monkeypatch):
+    monkeypatch.setattr(process, "_MAX_LINE", 1000)
+    monkeypatch.setattr(process, "_CHUNK", 400)
+    lines = []
+    await run(
+        shell("head -c 5000 /dev/zero | tr '\\0' x >&2"),
+        {},
+        on_stderr_line=lines.append,
+    )
+    assert "".join(lines) == "x" * 5000
+    assert max(map(len, lines)) <= 1400
+
+
+async def test_too_much_output_ends_the_command(monkeypatch):
+    monkeypatch.setattr(process, "_MAX_STDOUT", 2**20)
+    with pytest.raises(NixerydError, match="sh wrote more than 1 MiB"):
+        await run(shell("cat /dev/zero"), {})
+
+
+async def test_a_failed_command_is_not_waited_for_by_what_it_left_running(tmp_path):
+    # Holds both pipes for as long as it is not killed.
+    pid = tmp_path / "pid"
+    script = f"sleep 1000 & echo $! > {pid}; exit 1"
+    try:
+        with pytest.raises(NixFailed):
+            await run(shell(script), {})
+    finally:
+        os.kill(int(pid.read_text()), 9)
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        pytest.param("", id="a group that stops when told"),
+        pytest.param("trap '' TERM;", id="a group that does not"),
+    ],
+)
+async def test_cancelling_ends_the_whole_group(trap, tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "_GRACE", 0.2)
+    # All of the group hold the pipe for writing: its end is the end of them all.
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    started = trio.Event()
+    script = f"exec 9>{fifo}; {trap} sleep 1000 & echo started >&2; wait"
+    async with trio.open_nursery() as nursery:
+
+        async def command():
+            await run(shell(script), {}, on_stderr_line=lambda _: started.set())
+
+        nursery.start_soon(command)
+        await started.wait()
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 1)
+        nursery.cancel_scope.cancel()
+    with trio.fail_after(10):
+        stream = trio.lowlevel.FdStream(reader)
+        assert await stream.receive_some() == b""
+        await stream.aclose()
+
+
+async def test_nix_runs_programs_of_its_directory_with_its_options():
+    nix = Nix(Path("/bin"), (2, 8), options=("-a", "b"), environment={"X": "y"})
+    assert await nix.run(["echo", "hello"]) == b"hello -a b\n"
+
+
+@pytest.mark.parametrize(
+    ("remote", "expected"),
+    [("", False), ("daemon", False), ("ssh://there", True)],
+)
+def test_a_remote_store_is_known(remote, expected):
+    nix = Nix(Path("/bin"), (2, 8), environment={"NIX_REMOTE": remote})
+    assert nix.is_remote is expected

@@ -131,7 +131,7 @@ install_nix() {
     fi
     # The embedded demo set is made of these; a real checkout does without.
     mapfile -t wanted < <(missing nano=nano sponge=moreutils \
-        /etc/ssl/certs/ca-certificates.crt=ca-certificates /etc/protocols=netbase)
+        /etc/ssl/certs/ca-certificates.crt=ca-certificates)
     [ ${#wanted[@]} -eq 0 ] && return
     can_install && apt_install "${wanted[@]}" && return
     ! have apt-get || say "not installed: ${wanted[*]} (the demo package set is made of them)"

@@ -18,6 +18,7 @@ from tests.e2e.engines import (
     docker_engine,
     podman_engine,
 )
+from tests.e2e.serving import ODD, Daemon, odd_source, serving
 
 HERE = Path(__file__).parent
 
@@ -54,3 +55,20 @@ def podman() -> Iterator[Podman]:
 def skopeo() -> Skopeo:
     need("skopeo")
     return Skopeo()
+
+
+@pytest.fixture(scope="session")
+def daemon(tmp_path_factory) -> Iterator[Daemon]:
+    """A daemon with the embedded demo set, for tests that only ask."""
+    need("nix-instantiate")
+    with serving(tmp_path_factory.mktemp("daemon")) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def odd_daemon(tmp_path_factory) -> Iterator[Daemon]:
+    """A daemon whose source `odd` is the package set beside this file."""
+    need("nix-instantiate")
+    place = tmp_path_factory.mktemp("odd-daemon")
+    with serving(place, *odd_source(place), environ=ODD) as daemon:
+        yield daemon

@@ -38,30 +38,30 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     pass
 
 
-class Source(_Table):
+class Source(_Table, frozen=True):
     """Where a package set comes from."""
 
     path: str
 
 
-class Upstream(_Table):
+class Upstream(_Table, frozen=True):
     """Another registry that is mirrored."""
 
     url: str
     credentials: Literal["anonymous", "docker"] = "anonymous"
 
 
-class Cache(_Table):
+class Cache(_Table, frozen=True):
     max_size: str = "20GB"
     compression: Compression = "none"
 
 
-class Nix(_Table):
+class Nix(_Table, frozen=True):
     timeout: Annotated[int, msgspec.Meta(ge=0)] = 0  # seconds per builder, 0: none
     popularity: str = ""  # a file or URL with Nixery's popularity data
 
 
-class Settings(_Table):
+class Settings(_Table, frozen=True):
     """All settings of a daemon; the defaults need no file at all."""
 
     listen: tuple[str, ...] = ("127.0.0.1:5000",)

@@ -16,16 +16,43 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Stopping(NixerydError):
+class Stopping(NixerydError):  # noqa: N818  what happens, not what went wrong
     """The daemon is stopping, and the work with it."""
 
 
-class _Flight(Generic[V]):
+class Flight(Generic[V]):
+    """Work under way, or landed."""
+
     def __init__(self) -> None:
-        self.landed = trio.Event()
-        self.value: V | None = None
-        self.error: Exception | None = None
+        self._landed = trio.Event()
+        self._value: V | None = None
+        self._error: Exception | None = None
         self.waiters = 0
+
+    async def wait(self) -> V:
+        """Give what the work gives, to every waiter; or raise what it raises."""
+        self.waiters += 1
+        try:
+            await self._landed.wait()
+        finally:
+            self.waiters -= 1
+        if self._error is not None:
+            # One exception object goes to many tasks: without this its
+            # traceback would grow with each of them.
+            raise self._error.with_traceback(None)
+        return self._value  # type: ignore[return-value]  # set unless error is
+
+    async def fly(self, work: Callable[[], Awaitable[V]]) -> None:
+        """Do the work, once; `Flights` calls this."""
+        try:
+            self._value = await work()
+        except Exception as error:  # noqa: BLE001  every waiter raises it
+            self._error = error
+        except BaseException:
+            self._error = Stopping("nixeryd is stopping; ask again once it is back")
+            raise
+        finally:
+            self._landed.set()
 
 
 class Flights(Generic[K, V]):
@@ -33,7 +60,7 @@ class Flights(Generic[K, V]):
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
-        self._flights: dict[K, _Flight[V]] = {}
+        self._flights: dict[K, Flight[V]] = {}
 
     def __repr__(self) -> str:
         return f"<Flights {sorted(map(repr, self._flights))}>"
@@ -41,42 +68,23 @@ class Flights(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._flights)
 
-    def waiters(self, key: K) -> int:
-        """Count who waits for this key now."""
-        flight = self._flights.get(key)
-        return 0 if flight is None else flight.waiters
-
-    async def run(self, key: K, work: Callable[[], Awaitable[V]]) -> V:
-        """Wait for the flight of this key; start it if there is none.
-
-        What `work` raises, every waiter gets.
-        """
+    def start(self, key: K, work: Callable[[], Awaitable[V]]) -> Flight[V]:
+        """Give the flight of this key; it starts if there is none."""
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = _Flight()
+            flight = self._flights[key] = Flight()
             self._nursery.start_soon(self._fly, key, flight, work)
-        flight.waiters += 1
-        try:
-            await flight.landed.wait()
-        finally:
-            flight.waiters -= 1
-        if flight.error is not None:
-            # One exception object goes to many tasks: without this its
-            # traceback would grow with each of them.
-            raise flight.error.with_traceback(None)
-        return flight.value  # type: ignore[return-value]  # set unless error is
+        return flight
+
+    async def run(self, key: K, work: Callable[[], Awaitable[V]]) -> V:
+        """Wait for the flight of this key; start it if there is none."""
+        return await self.start(key, work).wait()
 
     async def _fly(
-        self, key: K, flight: _Flight[V], work: Callable[[], Awaitable[V]]
+        self, key: K, flight: Flight[V], work: Callable[[], Awaitable[V]]
     ) -> None:
         try:
-            flight.value = await work()
-        except Exception as error:  # noqa: BLE001  every waiter raises it
-            flight.error = error
-        except BaseException:
-            flight.error = Stopping("nixeryd is stopping; ask again once it is back")
-            raise
+            await flight.fly(work)
         finally:
-            # Forgotten before it lands: who asks from now on starts anew.
+            # No await since it landed: who asks from now on starts anew.
             del self._flights[key]
-            flight.landed.set()

@@ -72,9 +72,7 @@ def pack_store_paths(
     return stream.finish()
 
 
-def pack_entries(
-    entries: Iterable[tar.Entry], sink: Sink, compression: str
-) -> Packed:
+def pack_entries(entries: Iterable[tar.Entry], sink: Sink, compression: str) -> Packed:
     """Pack entries that have no content of their own: directories and links."""
     stream = _Stream(sink, compression)
     for entry in entries:
@@ -195,7 +193,7 @@ def _entry(source: str, status: os.stat_result) -> tar.Entry:
     if stat.S_ISDIR(status.st_mode):
         return tar.Entry(name, tar.Kind.DIRECTORY, mode)
     if stat.S_ISLNK(status.st_mode):
-        return tar.Entry(name, tar.Kind.SYMLINK, 0o777, target=os.readlink(source))
+        return tar.Entry(name, tar.Kind.SYMLINK, 0o777, target=os.readlink(source))  # noqa: PTH115  hot
     message = f"{source} is no file, directory or link; a store holds nothing else"
     raise PackingError(message)
 

@@ -20,7 +20,6 @@ from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
 from nixeryd.store.locks import KeyedLocks
 
-
 _Pack = Callable[[Sink], Packed]
 
 
@@ -59,7 +58,9 @@ class Layers:
         """Give the layer of entries without content: the symlink forest."""
         headers = Digest.of(b"".join(map(tar.header, entries)))
         return await self._get(
-            str(headers), (), lambda sink: pack_entries(entries, sink, self._compression)
+            str(headers),
+            (),
+            lambda sink: pack_entries(entries, sink, self._compression),
         )
 
     async def _get(

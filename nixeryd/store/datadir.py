@@ -1,10 +1,11 @@
 """The data directory: its layout, and that only one daemon has it.
 
-    blobs/sha256/ab/abcd…   whole blobs under their digests
-    staging/                being written; swept at start
-    index.sqlite            what the blobs are
-    gcroots/                Nix's roots for what we hold
-    lock                    flock()ed by the daemon that owns all this
+- blobs/sha256/ab/abcd…: whole blobs under their digests
+- staging/: being written; swept at start
+- index.sqlite: what the blobs are
+- gcroots/: Nix's roots for what we hold
+- logs/: the log of each image's last build
+- lock: flock()ed by the daemon that owns all this
 """
 
 import fcntl

@@ -1,0 +1,34 @@
+"""What is in a directory of the store, as the symlink forest wants to know it."""
+
+import os
+from collections.abc import Sequence
+
+from nixeryd.images.forest import NodeKind
+
+
+def list_directory(path: str) -> dict[str, NodeKind]:
+    """List a directory, following links for their kind; {} if it is none."""
+    try:
+        with os.scandir(path) as entries:
+            return {entry.name: _kind(entry) for entry in entries}
+    except NotADirectoryError:
+        return {}  # a store path may be a file
+
+
+def _kind(entry: os.DirEntry[str]) -> NodeKind:
+    if entry.is_dir(follow_symlinks=False):
+        return NodeKind.DIRECTORY
+    if entry.is_dir():
+        return NodeKind.LINK_TO_DIRECTORY
+    return NodeKind.LEAF
+
+
+def programs(outputs: Sequence[str]) -> tuple[str, ...]:
+    """Name the programs in the outputs' bin/, sorted."""
+    found: set[str] = set()
+    for output in outputs:
+        try:
+            found.update(os.listdir(os.path.join(output, "bin")))  # noqa: PTH118, PTH208  hot enough, and plain strings
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return tuple(sorted(found))

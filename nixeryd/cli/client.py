@@ -1,0 +1,76 @@
+"""Talk to the daemon on its admin socket: plain HTTP, one request at a time."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nixeryd import paths
+from nixeryd.cli.main import FAILED, NO_DAEMON
+from nixeryd.config import load_settings
+from nixeryd.images.errors import NixerydError
+
+
+class NoDaemon(NixerydError):  # noqa: N818  what is the matter
+    """Nobody answers."""
+
+    exit_code = NO_DAEMON
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))
+
+
+class Client:
+    """The daemon that the user's settings mean."""
+
+    def __init__(self, config: Path | None, data_dir: Path | None) -> None:
+        flags = {"data_dir": str(data_dir)} if data_dir else {}
+        settings = load_settings(config, flags=flags)
+        self._path = paths.runtime_dir(settings.data_path) / "admin.sock"
+
+    def get(self, path: str) -> Any:
+        """Ask for JSON."""
+        with self._ask("GET", path) as response:
+            return json.load(response)
+
+    def follow(self, path: str, body: object) -> Iterator[dict[str, Any]]:
+        """Post JSON and give each line of the answer as it comes."""
+        with self._ask("POST", path, json.dumps(body)) as response:
+            for line in response:
+                yield json.loads(line)
+
+    def _ask(
+        self, method: str, path: str, body: str | None = None
+    ) -> http.client.HTTPResponse:
+        connection = _UnixConnection(self._path)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise NoDaemon(
+                f"no daemon answers on {self._path}: start one with `nixeryd serve`"
+            ) from error
+        except OSError as error:
+            raise NoDaemon(f"{self._path}: {error.strerror or error}") from error
+        if response.status >= http.HTTPStatus.BAD_REQUEST:
+            raise NixerydError(_message(response))
+        return response
+
+
+def _message(response: http.client.HTTPResponse) -> str:
+    try:
+        return str(json.load(response)["errors"][0]["message"])
+    except (ValueError, LookupError, TypeError):
+        return f"the daemon answers {response.status} {response.reason}"
+
+
+__all__ = ["FAILED", "Client", "NoDaemon"]

@@ -1,0 +1,78 @@
+"""`nixeryd serve`: be the daemon."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nixeryd.cli.main import settings_options
+
+if TYPE_CHECKING:
+    from nixeryd.daemon import Ready
+
+
+@click.command()
+@click.option(
+    "--listen",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Where to serve, such as 127.0.0.1:5000; may be repeated.",
+)
+@click.option(
+    "--mirror-listen",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Where to serve as Docker's registry mirror; may be repeated.",
+)
+@click.option(
+    "--nixpkgs",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The checkout to build from.",
+)
+@click.option("--offline", is_flag=True, help="Never touch the network.")
+@click.option(
+    "--allow-remote", is_flag=True, help="Let others reach it; there is no password."
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]))
+@settings_options
+def serve(
+    config: Path | None,
+    data_dir: Path | None,
+    nixpkgs: Path | None,
+    **options: Any,
+) -> None:
+    r"""Serve images on localhost:5000.
+
+    \b
+    nixeryd serve                          from the checkout it finds
+    nixeryd serve --nixpkgs ~/src/nixpkgs  from this one
+    """
+    import trio  # noqa: PLC0415  takes a moment
+
+    from nixeryd.config import load_settings  # noqa: PLC0415
+    from nixeryd.daemon import run_daemon  # noqa: PLC0415
+    from nixeryd.logs import set_up_logging  # noqa: PLC0415
+
+    flags = {name: value for name, value in options.items() if value}
+    if data_dir is not None:
+        flags["data_dir"] = str(data_dir)
+    if nixpkgs is not None:
+        flags |= {"source": "nixpkgs", "sources": {"nixpkgs": {"path": str(nixpkgs)}}}
+    settings = load_settings(config, flags=flags)
+    set_up_logging(settings.log_format)
+    trio.run(run_daemon, settings, _announce)
+
+
+def _announce(ready: "Ready") -> None:
+    revision = f" ({ready.revision})" if ready.revision else ""
+    host = ready.listen[0].replace("127.0.0.1", "localhost")
+    lines = [
+        f"serving   http://{host}",
+        f"source    {ready.source.name}: {ready.source.path}{revision}",
+        f"data      {ready.data_dir}",
+        f"try       docker run -it --rm {host}/shell/python3",
+    ]
+    if ready.mirror_listen:
+        lines.insert(1, f"mirror    http://{ready.mirror_listen[0]}")
+    click.echo("\n".join(lines))

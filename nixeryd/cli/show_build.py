@@ -1,0 +1,108 @@
+"""Show a build as it goes: live on a terminal, as plain lines in a pipe."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.status import Status
+
+_PHASES = {
+    "evaluate": "evaluating",
+    "realise": "building",
+    "pack": "packing",
+}
+
+
+def show_builds(events: Iterable[Mapping[str, Any]], host: str) -> bool:
+    """Show events as they come; tell whether all images are there."""
+    console = Console(highlight=False)
+    shows: dict[str, _Show] = {}
+    ended: dict[str, bool] = {}
+    with console.status("asking the daemon") as status:
+        for event in events:
+            name = str(event["name"])
+            if name not in shows:
+                shows[name] = _Show(console, status, name, host)
+            done = shows[name].tell(event)
+            if done is not None:
+                ended[name] = done
+    for name in shows.keys() - ended.keys():
+        console.print(f"[red]{escape(name)}: the daemon broke off[/]")
+    return bool(shows) and all(ended.get(name, False) for name in shows)
+
+
+class _Show:
+    """One image's build."""
+
+    def __init__(self, console: Console, status: Status, name: str, host: str) -> None:
+        self._console = console
+        self._status = status
+        self._name = name
+        self._host = host
+        self._start = time.monotonic()
+        self._phase = ""
+        self._packed = 0
+        self._reused = 0
+
+    def tell(self, event: Mapping[str, Any]) -> bool | None:
+        """Show an event; at the end, tell whether the image is there."""
+        match event["type"]:
+            case "phase":
+                self._phase = _PHASES.get(event["name"], event["name"])
+                self._say(self._phase, "")
+            case "building":
+                what = event["drv"].rpartition("/")[2].partition("-")[2]
+                self._now(what.removesuffix(".drv"), event["phase"])
+            case "downloading" if event["expected"]:
+                what = event["path"].rpartition("/")[2].partition("-")[2]
+                self._now(
+                    f"downloading {what}",
+                    f"{decimal(event['done'])} of {decimal(event['expected'])}",
+                )
+            case "totals":
+                self._now(event["kind"], f"{event['done']} of {event['expected']}")
+            case "log":
+                self._console.print(f"[dim]{escape(event['line'])}[/]", soft_wrap=True)
+            case "layer":
+                self._packed += not event["cached"]
+                self._reused += event["cached"]
+                self._now("layer", f"{event['done']} of {event['total']}")
+            case "done":
+                self._done(event)
+                return True
+            case "error":
+                self._console.print(
+                    f"[red]{escape(self._name)}: {escape(event['message'])}[/]",
+                    soft_wrap=True,
+                )
+                return False
+        return None
+
+    def _say(self, what: str, rest: str) -> None:
+        self._now(rest, "")
+        if not self._console.is_terminal:
+            self._console.print(f"{self._name}: {what} {rest}".rstrip())
+
+    def _now(self, what: str, detail: str) -> None:
+        name = escape(self._name)
+        text = f"{self._phase} {escape(what)} [dim]{escape(detail)}[/]"
+        self._status.update(f"[bold]{name}[/] {text}")
+
+    def _done(self, event: Mapping[str, Any]) -> None:
+        seconds = time.monotonic() - self._start
+        how = (
+            "unchanged"
+            if event["cached"]
+            else f"{self._packed} layers packed, {self._reused} there already"
+        )
+        self._console.print(
+            f"[green]{escape(self._name)}[/]  {decimal(event['size'])}  {how}"
+            f"  {seconds:.1f} s\n  {event['digest']}",
+            soft_wrap=True,
+        )
+        self._console.print(
+            f"  docker run -it --rm {self._host}/{escape(self._name)}", soft_wrap=True
+        )

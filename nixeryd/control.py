@@ -1,0 +1,89 @@
+"""What the command line and the page ask of the daemon: its state, and pulls."""
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import trio
+
+from nixeryd import __version__
+from nixeryd.builder.builder import Builder
+from nixeryd.builder.progress import Event, Failed
+from nixeryd.builder.sources import Source
+from nixeryd.images.errors import NixerydError
+from nixeryd.images.names import parse_reference, parse_repository
+from nixeryd.store.index import Index
+
+
+class Control:
+    """Answers the JSON API."""
+
+    def __init__(  # noqa: PLR0913  the composition root wires it once
+        self,
+        builder: Builder,
+        index: Index,
+        source: Source,
+        *,
+        listeners: Mapping[str, Sequence[str]],
+        data_dir: Path,
+        nix: str,
+    ) -> None:
+        self._builder = builder
+        self._index = index
+        self._source = source
+        self._listeners = listeners
+        self._data_dir = data_dir
+        self._nix = nix
+
+    async def status(self) -> Mapping[str, object]:
+        """Give the daemon's state as JSON values."""
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "listeners": self._listeners,
+            "source": {
+                "name": self._source.name,
+                "path": str(self._source.path),
+                "revision": await self._source.revision(),
+            },
+            "nix": self._nix,
+            "data_dir": str(self._data_dir),
+            "images": len(self._index.images()),
+            "builds": [
+                {
+                    "repository": run.image.repository,
+                    "tag": run.tag,
+                    "source": run.source.name,
+                    "seconds": round(trio.current_time() - run.since, 1),
+                }
+                for run in self._builder.runs()
+            ],
+        }
+
+    @asynccontextmanager
+    async def pull(
+        self, name: str
+    ) -> AsyncIterator[AsyncGenerator[Mapping[str, object], None]]:
+        """Make an image and tell how it goes; a failure is raised."""
+        repository, _, tag = name.partition(":")
+        components = parse_repository(repository)
+        reference = parse_reference(tag or "latest")
+        if not isinstance(reference, str):
+            raise NixerydError(f"{name}: pull takes a tag, not a digest")
+        with self._builder.pull(components, reference) as channel:
+            events = _as_json(channel)
+            try:
+                yield events
+            finally:
+                await events.aclose()
+
+
+async def _as_json(
+    channel: trio.MemoryReceiveChannel[Event],
+) -> AsyncGenerator[Mapping[str, object], None]:
+    async for event in channel:
+        if isinstance(event, Failed):
+            raise NixerydError(event.message)
+        yield msgspec.to_builtins(event)

@@ -1,0 +1,93 @@
+import errno
+import os
+import subprocess
+
+import pytest
+
+from nixeryd.images.digests import Digest
+from nixeryd.store.blobs import Blobs, StoreFullError
+from nixeryd.store.datadir import DataDir, open_data_dir
+
+
+@pytest.fixture
+def places(tmp_path):
+    with open_data_dir(tmp_path / "data") as places:
+        yield places
+
+
+@pytest.fixture
+def blobs(places: DataDir):
+    return Blobs(places.blobs, places.staging)
+
+
+def test_a_committed_blob_is_read_back(blobs):
+    digest = Digest.of(b"hello world")
+    with blobs.stage() as staged:
+        staged.write(b"hello ")
+        staged.write(memoryview(b"world"))
+        assert blobs.size(digest) is None
+        staged.commit(digest)
+    assert staged.size == 11
+    assert blobs.size(digest) == 11
+    assert blobs.read(digest) == b"hello world"
+    assert blobs.path(digest).parent.name == digest.hex[:2]
+
+
+def test_what_is_not_committed_leaves_nothing(blobs, places):
+    with pytest.raises(ValueError, match="stop"), blobs.stage() as staged:
+        staged.write(b"half")
+        raise ValueError("stop")
+    assert list(places.staging.iterdir()) == []
+    assert [path for path in places.blobs.rglob("*") if path.is_file()] == []
+
+
+def test_an_unknown_blob_is_none(blobs):
+    digest = Digest.of(b"never stored")
+    assert blobs.size(digest) is None
+    assert blobs.read(digest) is None
+    blobs.remove(digest)
+
+
+def test_put_mends_a_blob_of_the_wrong_size(blobs):
+    digest = blobs.put(b"manifest")
+    blobs.path(digest).write_bytes(b"mani")
+    assert blobs.put(b"manifest") == digest
+    assert blobs.read(digest) == b"manifest"
+
+
+def test_a_reader_keeps_a_removed_blob(blobs):
+    digest = blobs.put(b"layer")
+    with blobs.path(digest).open("rb") as reader:
+        blobs.remove(digest)
+        assert reader.read() == b"layer"
+    assert blobs.size(digest) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+def test_a_full_disk_is_a_clear_error_and_gives_its_space_back(tmp_path):
+    root = tmp_path / "small"
+    root.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(root)], check=True
+    )
+    try:
+        with open_data_dir(root) as places:
+            blobs = Blobs(places.blobs, places.staging)
+            kept = blobs.put(b"kept")
+            with (
+                pytest.raises(StoreFullError, match="make room"),
+                blobs.stage() as staged,
+            ):
+                for _ in range(20):
+                    staged.write(bytes(100_000))
+            assert list(places.staging.iterdir()) == []
+            assert blobs.read(kept) == b"kept"
+            assert blobs.put(bytes(1000))
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
+
+
+def test_other_errors_of_the_disk_stay_what_they_are(blobs):
+    with pytest.raises(OSError, match="odd") as caught, blobs.explain_errors():
+        raise OSError(errno.EIO, "odd")
+    assert caught.value.errno == errno.EIO

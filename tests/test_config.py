@@ -1,0 +1,90 @@
+import pytest
+
+from nixeryd.config import ConfigError, load_settings
+
+
+def write(tmp_path, text):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def test_nothing_needs_to_be_configured(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    settings = load_settings(environ={})
+    assert settings.listen == ("127.0.0.1:5000",)
+    assert settings.mirror_listen == ("127.0.0.1:5001",)
+    assert settings.cache.compression == "none"
+
+
+def test_a_flag_beats_the_environment_and_that_beats_the_file(tmp_path):
+    file = write(
+        tmp_path,
+        'listen = ["127.0.0.1:1"]\nmirror_listen = ["127.0.0.1:2"]\n'
+        '[cache]\ncompression = "gzip"\nmax_size = "1GB"\n',
+    )
+    settings = load_settings(
+        file,
+        environ={
+            "NIXERYD_LISTEN": "127.0.0.1:3, [::1]:3",
+            "NIXERYD_CACHE_COMPRESSION": "zstd",
+        },
+        flags={"cache": {"compression": "none"}},
+    )
+    assert settings.listen == ("127.0.0.1:3", "[::1]:3")
+    assert settings.mirror_listen == ("127.0.0.1:2",)
+    assert settings.cache.compression == "none"
+    assert settings.cache.max_size == "1GB"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "get", "want"),
+    [
+        ("NIXERY_PKGS_PATH", "/src", lambda s: s.sources["nixpkgs"].path, "/src"),
+        ("NIX_TIMEOUT", "60", lambda s: s.nix.timeout, 60),
+        ("NIX_POPULARITY_URL", "/p.json", lambda s: s.nix.popularity, "/p.json"),
+        ("NIXERYD_NIX_TIMEOUT", "7", lambda s: s.nix.timeout, 7),
+        ("NIXERYD_OFFLINE", "true", lambda s: s.offline, True),
+        ("NIXERYD_DATA_DIR", "/d", lambda s: str(s.data_path), "/d"),
+    ],
+)
+def test_every_option_is_a_variable_too(variable, value, get, want):
+    assert get(load_settings(environ={variable: value})) == want
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("chache = 1", r"config\.toml: unknown setting 'chache'; did you mean 'cache'"),
+        (
+            '[cache]\ncompresion = "gzip"',
+            r"unknown setting 'compresion' in \[cache\]; did you mean 'compression'",
+        ),
+        ('[cache]\ncompression = "lzma"', r"'lzma' - at `cache\.compression`"),
+        ("listen = 5000", r"Expected `array`, got `int` - at `listen`"),
+        ("[nix]\ntimeout = -1", r">= 0 - at `nix\.timeout`"),
+        ("[sources.a]\n", r"missing required field `path`"),
+        ('source = "work"', r"source = 'work' names no \[sources"),
+        ("listen = [", r"is not TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_settings(write(tmp_path, text), environ={})
+
+
+def test_a_mistake_in_a_variable_names_the_environment():
+    with pytest.raises(ConfigError, match="the environment: Expected `int`"):
+        load_settings(environ={"NIX_TIMEOUT": "soon"})
+
+
+def test_a_named_file_must_be_there(tmp_path):
+    with pytest.raises(ConfigError, match="no configuration file"):
+        load_settings(tmp_path / "missing.toml", environ={})
+
+
+def test_an_unreadable_file_is_a_clear_error(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(file, environ={})

@@ -146,7 +146,7 @@ class Skopeo:
 
     def copy_to_layout(self, image: str, layout: Path) -> None:
         """Copy an image of a plain-HTTP registry, as it is, into an OCI layout."""
-        copied = self(
-            "copy", "--src-tls-verify=false", f"docker://{image}", f"oci:{layout}"
-        )
+        # By itself skopeo compresses what is not compressed.
+        flags = ("--preserve-digests", "--src-tls-verify=false")
+        copied = self("copy", *flags, f"docker://{image}", f"oci:{layout}")
         assert copied.returncode == 0, copied.stdout

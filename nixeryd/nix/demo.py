@@ -42,6 +42,7 @@ _TERMINALS = (
     "xterm-256color"
 )
 _TERMINFO = ("/usr/share/terminfo", "/lib/terminfo", "/etc/terminfo")
+_ETC = Path("/etc")
 _CERTIFICATES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Arch, Alpine
     "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
@@ -219,7 +220,7 @@ def _iana_etc() -> _Package:
     """Take the machine's lists; a minimal machine has none, so ours are the reserve."""
     copies: dict[str, str] = {}
     for name in ("protocols", "services"):
-        file = Path("/etc", name)
+        file = _ETC / name
         found = file if file.is_file() else paths.nix_dir() / "demo" / name
         copies[f"etc/{name}"] = os.path.realpath(found)
     return _Package("Names of protocols and services", copies=copies)

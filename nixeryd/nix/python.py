@@ -22,6 +22,7 @@ print(json.dumps([
     sysconfig.get_path("platstdlib"),
 ]))
 """
+_CANDIDATES = ("/usr/bin/python3", f"{sys.base_prefix}/bin/python3")
 # Without these it is a fragment, such as Debian's python3-minimal.
 _LANDMARKS = ("os.py", "encodings", "json", "asyncio", "lib-dynload")
 # What nobody misses in an image, or needs half a desktop.
@@ -45,8 +46,7 @@ class Python:
 
 def find_python() -> Python | None:
     """Give the first whole Python; None if this machine has none."""
-    candidates = ("/usr/bin/python3", f"{sys.base_prefix}/bin/python3")
-    return next(filter(None, map(_look_at, candidates)), None)
+    return next(filter(None, map(_look_at, _CANDIDATES)), None)
 
 
 def _look_at(candidate: str) -> Python | None:

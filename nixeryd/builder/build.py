@@ -91,7 +91,7 @@ class Workshop:
         await self._realise(evaluation, roots, progress)
         outputs = [out for package in evaluation.packages for out in package.outputs]
         closure = await query_closure(self._nix, outputs)
-        progress.tell(Phase(name="pack"))
+        progress.tell(Phase(phase="pack"))
         manifest = await assemble(
             image,
             evaluation.packages,
@@ -108,14 +108,14 @@ class Workshop:
     async def _evaluate(
         self, image: ImageName, source: Source, progress: Progress
     ) -> Evaluation:
-        progress.tell(Phase(name="evaluate"))
+        progress.tell(Phase(phase="evaluate"))
         async with self._evaluations:
             return await evaluate(self._nix, source.path, image.packages, image.system)
 
     async def _realise(
         self, evaluation: Evaluation, roots: Path, progress: Progress
     ) -> None:
-        progress.tell(Phase(name="realise"))
+        progress.tell(Phase(phase="realise"))
         await realise(
             self._nix,
             [package.installable for package in evaluation.packages],

@@ -154,6 +154,16 @@ class Builder:
             raise error
         self._failures.pop(job, None)
 
+    def _remember(self, job: _Job, error: RegistryError) -> None:
+        now = trio.current_time()
+        # Swept here, so that names nobody asks for again do not pile up.
+        self._failures = {
+            other: failure
+            for other, failure in self._failures.items()
+            if now < failure[0]
+        }
+        self._failures[job] = (now + REMEMBERED, error)
+
     async def _build(self, job: _Job) -> Build:
         run = self._runs[job]
         try:
@@ -177,11 +187,12 @@ class Builder:
             build = await self._workshop.build(run.image, run.source, run.progress)
         except NixerydError as error:
             told = _as_registry_error(error, build_log)
-            self._failures[job] = (trio.current_time() + REMEMBERED, told)
+            self._remember(job, told)
             build_log.write(told.message)
             bound.warning("build failed", error=told.message)
             run.progress.tell(events.Failed(message=told.message))
             raise told from error
+        self._failures.pop(job, None)
         digest = build.manifest.digest
         self._index.set_tag(job.image, run.tag, name, digest, self._now())
         bound.info(

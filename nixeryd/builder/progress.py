@@ -26,7 +26,7 @@ class _Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
 class Phase(_Event, frozen=True, tag="phase"):
     """What the build does now: evaluate, realise, pack."""
 
-    name: str
+    phase: str
 
 
 class Building(_Event, frozen=True, tag="building"):

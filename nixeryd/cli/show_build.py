@@ -51,7 +51,7 @@ class _Show:
         """Show an event; at the end, tell whether the image is there."""
         match event["type"]:
             case "phase":
-                self._phase = _PHASES.get(event["name"], event["name"])
+                self._phase = _PHASES.get(event["phase"], event["phase"])
                 self._say(self._phase, "")
             case "building":
                 what = event["drv"].rpartition("/")[2].partition("-")[2]

@@ -1,0 +1,74 @@
+import platform
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import pytest
+import trio
+
+from nixeryd.builder.build import Workshop
+from nixeryd.builder.builder import Builder
+from nixeryd.builder.sources import Source, Sources
+from nixeryd.images.names import NamePolicy
+from nixeryd.store.blobs import Blobs
+from nixeryd.store.datadir import open_data_dir
+from nixeryd.store.index import open_index
+
+
+@asynccontextmanager
+async def open_builder(nix, source, data_dir, compression="none"):
+    """A whole builder with its own data directory; `.blobs` is its store."""
+    with open_data_dir(data_dir) as places, open_index(places.index) as index:
+        blobs = Blobs(places.blobs, places.staging)
+        workshop = Workshop(
+            nix,
+            blobs,
+            index,
+            gcroots=places.gcroots,
+            compression=compression,
+            timeout=0,
+            popularity={},
+        )
+        async with trio.open_nursery() as nursery:
+            builder = Builder(
+                workshop,
+                Sources({"here": Source("here", source)}, "here"),
+                NamePolicy(
+                    f"{platform.machine()}-linux",
+                    always=(),
+                    shell_packages=("bashInteractive",),
+                ),
+                blobs=blobs,
+                index=index,
+                logs=places.logs,
+                nursery=nursery,
+            )
+            yield builder
+            nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def demo_builder(nix, demo_source, tmp_path):
+    async with open_builder(nix, demo_source, tmp_path / "data") as builder:
+        yield builder
+
+
+@pytest.fixture
+def write_set(tmp_path):
+    """Write a package set that no store has seen; gives its path.
+
+    `make NAME SCRIPT` is a package that is not built yet; `ran` names a file to
+    which a script can add, to be counted.
+    """
+
+    def write(packages: str, salt: str | None = None):
+        file = tmp_path / "set.nix"
+        file.write_text(
+            "{ system }: let make = name: script: derivation {"
+            f' inherit name system; salt = "{salt or uuid4()}"; builder = "/bin/sh";'
+            ' args = [ "-euc" "${script}" ]; };'
+            f' ran = "{tmp_path}/ran";'
+            f" in {{ {packages} }}"
+        )
+        return file
+
+    return write

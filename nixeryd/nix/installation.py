@@ -37,6 +37,12 @@ NOT_FOUND = (
     "apt install nix-bin, dnf install nix, or see https://nixos.org/download"
 )
 
+NO_DAEMON = (
+    "Nix is installed, but its daemon does not answer, and the store belongs to "
+    "another user. Start it: systemctl start nix-daemon.socket (Debian: apt install "
+    "nix-setup-systemd, and be in the group nix-users)"
+)
+
 
 def find_nix() -> Path:
     """Give the directory that holds `nix`; raises `NixerydError`."""
@@ -56,6 +62,8 @@ async def open_nix(
     """
     environment = dict(environment or {})
     directory = find_nix()
+    if not may_use_store(os.geteuid(), {**os.environ, **environment}):
+        raise NixerydError(NO_DAEMON)
     command = [str(directory / "nix"), "--version"]
     try:
         said = (await run(command, environment)).decode(errors="replace")
@@ -82,6 +90,21 @@ def parse_version(said: str) -> tuple[str, tuple[int, ...]]:
         raise NixerydError(f"this is no Nix: its --version says {said.strip()[:80]!r}")
     version = tuple(int(part) for part in match["version"].split("."))
     return match["fork"].lower(), version
+
+
+def may_use_store(user_id: int, environment: Mapping[str, str]) -> bool:
+    """Tell whether this user reaches a store: their own, or by the Nix daemon.
+
+    Without this look Nix would take a private store in the home directory, whose
+    files are not where their names say.
+    """
+    if user_id == 0 or environment.get("NIX_REMOTE", "") not in ("", "auto"):
+        return True
+    state = environment.get("NIX_STATE_DIR") or "/nix/var/nix"
+    socket = (
+        environment.get("NIX_DAEMON_SOCKET_PATH") or f"{state}/daemon-socket/socket"
+    )
+    return os.access(state, os.W_OK) or os.access(socket, os.W_OK)
 
 
 def builds_have_users(user_id: int, environment: Mapping[str, str]) -> bool:

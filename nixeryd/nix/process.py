@@ -107,7 +107,8 @@ async def run(
                 # What it left running may hold the pipes open for ever.
                 nursery.cancel_scope.deadline = trio.current_time() + 1
     finally:
-        await _end(process)
+        with trio.move_on_after(2 * _GRACE, shield=True):
+            await _end(process)
 
     program = Path(command[0]).name
     if len(stdout) > _MAX_STDOUT:
@@ -151,16 +152,15 @@ def _hand_on(line: bytes, tail: deque[str], callback: LineCallback | None) -> No
 
 async def _end(process: trio.Process) -> None:
     """Stop the group if it still runs, reap the child, close the pipes."""
-    with trio.move_on_after(2 * _GRACE, shield=True):
-        if process.returncode is None:
-            _signal_group(process, signal.SIGTERM)
-            with trio.move_on_after(_GRACE):
-                await process.wait()
-            _signal_group(process, signal.SIGKILL)
+    if process.returncode is None:
+        _signal_group(process, signal.SIGTERM)
+        with trio.move_on_after(_GRACE):
             await process.wait()
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                await pipe.aclose()
+        _signal_group(process, signal.SIGKILL)
+        await process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            await pipe.aclose()
 
 
 def _signal_group(process: trio.Process, number: signal.Signals) -> None:

@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-import trio
-
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.nix import messages
 from nixeryd.nix.process import Nix, NixFailed
@@ -23,6 +21,8 @@ from nixeryd.nix.progress import BuildLog, Event, EventCallback, Message, Progre
 _LOG_TAIL = 20  # lines
 _MAX_LOGS = 64  # derivations whose log's end is kept
 _DRV = re.compile(r"/\S+?\.drv(?=['\"\s!^.;,]|$)")
+
+_QUOTED_LOG = re.compile(r"(?is);?\s*last \d+ log lines:.*")
 
 
 class BuildFailed(RegistryError):  # noqa: N818  the interface's name
@@ -81,13 +81,17 @@ async def realise(
     try:
         await nix.run(argv, on_stderr_line=listener.feed)
     except NixFailed as error:
-        for installable in installables:
-            drv = trio.Path(installable.partition("!")[0])
-            if not nix.is_remote and not await drv.exists():
-                raise DerivationLost(
-                    f"{drv} was garbage-collected before it was built; try again"
-                ) from error
+        lost = None if nix.is_remote else _lost(installables)
+        if lost is not None:
+            raise DerivationLost(
+                f"{lost} was garbage-collected before it was built; try again"
+            ) from error
         raise listener.failure() from error
+
+
+def _lost(installables: Sequence[str]) -> str | None:
+    drvs = (installable.partition("!")[0] for installable in installables)
+    return next((drv for drv in drvs if not Path(drv).exists()), None)
 
 
 class _Listener:
@@ -128,4 +132,6 @@ class _Listener:
         reason = messages.error_message(first.split("\n"))
         named = _DRV.search(reason)
         drv = named.group() if named else None
-        return BuildFailed(drv, reason, tuple(self._logs.get(drv or "", ())))
+        log = tuple(self._logs.get(drv or "", ()))
+        # A Nix daemon and newer versions quote the log; once is enough.
+        return BuildFailed(drv, _QUOTED_LOG.sub("", reason) if log else reason, log)

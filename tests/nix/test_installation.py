@@ -7,6 +7,7 @@ from nixeryd.nix import installation
 from nixeryd.nix.installation import (
     builds_have_users,
     find_nix,
+    may_use_store,
     open_nix,
     parse_version,
 )
@@ -87,6 +88,34 @@ def test_whether_builds_have_users(user, environment, config, expected, tmp_path
     (tmp_path / "nix.conf").write_text(config)
     environment = {"NIX_CONF_DIR": str(tmp_path), **environment}
     assert builds_have_users(user, environment) is expected
+
+
+@pytest.mark.parametrize(
+    ("user", "remote", "there", "expected"),
+    [
+        pytest.param(1000, "", [], False, id="no store, no daemon"),
+        pytest.param(1000, "auto", [], False, id="auto, no daemon"),
+        pytest.param(1000, "", ["state"], True, id="a store of their own"),
+        pytest.param(1000, "", ["socket"], True, id="a daemon"),
+        pytest.param(1000, "ssh://there", [], True, id="a store elsewhere"),
+        pytest.param(0, "", [], True, id="root makes the store"),
+    ],
+)
+def test_whether_a_user_reaches_a_store(user, remote, there, expected, tmp_path):
+    for name in there:
+        (tmp_path / name).mkdir()
+    environment = {
+        "NIX_REMOTE": remote,
+        "NIX_STATE_DIR": str(tmp_path / "state"),
+        "NIX_DAEMON_SOCKET_PATH": str(tmp_path / "socket"),
+    }
+    assert may_use_store(user, environment) is expected
+
+
+async def test_a_user_without_a_store_is_told_how_to_get_one(monkeypatch):
+    monkeypatch.setattr(installation, "may_use_store", lambda *_: False)
+    with pytest.raises(NixerydError, match=r"nix-daemon\.socket"):
+        await open_nix()
 
 
 def test_a_group_with_members_is_used(tmp_path):

@@ -1,4 +1,5 @@
 # ruff: noqa: ASYNC240  a look at a small file blocks nobody in a test
+import json
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import trio
 from nixeryd.images.errors import ErrorCode
 from nixeryd.nix.evaluate import evaluate
 from nixeryd.nix.progress import BuildLog, BuildStarted, BuildStopped
-from nixeryd.nix.realise import BuildFailed, DerivationLost, realise
+from nixeryd.nix.realise import BuildFailed, DerivationLost, _Listener, realise
 from nixeryd.nix.roots import build_roots, sweep_build_roots
 
 
@@ -85,6 +86,51 @@ async def test_a_failed_dependency_is_the_one_to_blame(nix, sets, system, tmp_pa
     with pytest.raises(BuildFailed, match=r"^building broken-1.0 failed") as caught:
         await realise(nix, wanted, roots=tmp_path)
     assert caught.value.log_tail[-1] == "the end is near"
+
+
+DRV = "/nix/store/00000000000000000000000000000000-app-1.0.drv"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        pytest.param(
+            f"error: builder for '{DRV}' failed with exit code 3;\n"
+            "       last 1 log lines:\n       > cc: no\n"
+            f"       For full logs, run 'nix log {DRV}'.",
+            f"builder for '{DRV}' failed with exit code 3",
+            id="a daemon of Nix 2.8",
+        ),
+        pytest.param(
+            f"error: Cannot build '{DRV}'.\n"
+            "       Reason: builder failed with exit code 3.\n"
+            "       Last 1 log lines:\n       > cc: no\n"
+            f"       For full logs, run:\n         nix log {DRV}",
+            f"Cannot build '{DRV}'.\nReason: builder failed with exit code 3.",
+            id="as later versions say it",
+        ),
+    ],
+)
+def test_a_log_is_told_once(said, reason):
+    listener = _Listener(None)
+    for entry in (
+        {"action": "start", "id": 1, "type": 105, "fields": [DRV, "", 1, 1]},
+        {"action": "result", "id": 1, "type": 101, "fields": ["cc: no"]},
+        {"action": "msg", "level": 0, "msg": said},
+        {"action": "msg", "level": 0, "msg": "error: build of the lot failed"},
+    ):
+        listener.feed("@nix " + json.dumps(entry))
+    failure = listener.failure()
+    assert failure.drv == DRV
+    assert failure.reason == reason
+    assert failure.message.count("cc: no") == 1
+
+
+def test_without_an_error_what_was_said_is_the_reason():
+    listener = _Listener(None)
+    listener.feed("sh: something odd")
+    failure = listener.failure()
+    assert failure.message == "building the packages failed: sh: something odd"
 
 
 async def test_a_builder_has_its_time_and_no_more(nix, sets, system, tmp_path):

@@ -16,6 +16,7 @@ from nixeryd.nix import demo
 from nixeryd.nix.closure import query_closure
 from nixeryd.nix.demo import prepare_demo
 from nixeryd.nix.evaluate import EvaluationFailed, evaluate
+from nixeryd.nix.programs import Libraries
 from nixeryd.nix.realise import realise
 from nixeryd.nix.roots import build_roots
 
@@ -248,3 +249,18 @@ def test_one_file_with_many_names_is_copied_once(tmp_path, monkeypatch):
     made = demo._programs("coreutils", "ls cat", "two names")
     assert list(made.copies) == ["bin/ls"]
     assert made.links == {"bin/cat": "ls"}
+
+
+def test_libraries_lie_where_a_loader_of_any_machine_looks():
+    found = {
+        "/lib64/ld.so": "/usr/lib64/ld.so",
+        "/lib/x/libc.so.6": "/usr/lib/x/libc.so.6",
+        "/opt/lib/libmine.so.1": "/opt/lib/libmine.so.1.2",
+        "/nix/store/x-glibc/lib/libm.so.6": "/nix/store/x-glibc/lib/libm.so.6",
+    }
+    assert demo._placed(Libraries(found, "/usr/lib64/ld.so")) == {
+        "lib64/ld.so": "/usr/lib64/ld.so",
+        "lib/x/libc.so.6": "/usr/lib/x/libc.so.6",
+        "opt/lib/libmine.so.1": "/opt/lib/libmine.so.1.2",
+        "lib/x/libmine.so.1": "/opt/lib/libmine.so.1.2",
+    }

@@ -67,3 +67,7 @@ def test_the_beginning_is_kept():
     kept = bounded("\n".join(map(str, range(100)))).split("\n")
     assert kept[0] == "0"
     assert kept[-1] == "…"
+
+
+def test_one_long_line_is_cut():
+    assert bounded("x" * 5000) == "x" * (MAX_CHARACTERS - 1) + "…"

@@ -3,8 +3,9 @@
 It replaces hypercorn's own `TCPServer`, which cannot bound a write and loses
 track of connections whose app is cancelled.
 
-The law: only `run` closes the stream in an orderly way. Whoever else wants an
-end cancels `_reading`; whoever finds the stream unusable calls `_abort`.
+The law: only `run` closes the stream in an orderly way, and for that the reader
+has to stop: whoever wants an end calls `_end`, which lets it finish what it does;
+whoever finds the stream unusable calls `_abort`, which does not.
 """
 
 import logging
@@ -19,9 +20,10 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ConnectionState
+from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from nixeryd.web.asgi import App
 from nixeryd.web.http11 import Http11, Tasks
 
 _log = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ class Connection:
 
     def __init__(
         self,
-        app: ASGIFramework,
+        app: App,
         stream: trio.SocketStream,
         *,
         config: Config,
@@ -63,6 +65,9 @@ class Connection:
         self._timeouts = timeouts
         self._context = WorkerContext(None)
         self._idle = True
+        self._ending = False
+        self._deadline = math.inf  # of the reader, for the next bytes
+        self._receiving = trio.CancelScope()
         self._reading = trio.CancelScope()
         self._writing = trio.Lock()
         self._protocol: Http11
@@ -101,21 +106,28 @@ class Connection:
         """End at once when idle, else after the running response."""
         await self._context.terminated.set()
         if self._idle:
-            self._reading.cancel()
+            self._end()
 
     def close(self) -> None:
         """Let go of the socket, whatever its state."""
         self._stream.socket.close()
 
     async def _read(self) -> None:
-        while True:
+        while not self._ending:
             try:
-                data = bytes(await self._stream.receive_some(_READ))
+                with trio.CancelScope(deadline=self._deadline) as self._receiving:
+                    data = bytes(await self._stream.receive_some(_READ))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            if self._receiving.cancelled_caught:
                 return
             await self._protocol.handle(RawData(data))
             if not data:
                 return
+
+    def _end(self) -> None:
+        self._ending = True
+        self._receiving.cancel()
 
     async def _send(self, event: Event) -> None:
         match event:
@@ -124,13 +136,14 @@ class Connection:
             case Updated(idle=idle):
                 self._set_idle(idle=idle)
             case Closed():
-                self._reading.cancel()
+                self._end()
 
     def _set_idle(self, *, idle: bool) -> None:
         self._idle = idle
-        self._reading.deadline = (
+        self._deadline = (
             trio.current_time() + self._timeouts.keep_alive if idle else math.inf
         )
+        self._receiving.deadline = self._deadline
 
     async def _write(self, data: bytes) -> None:
         whole = False

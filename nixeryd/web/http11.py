@@ -2,7 +2,7 @@
 
 The law: no protocol switches, so that a bad h2c or WebSocket request is only a
 request; and nothing here waits for an app that does not listen. With
-`connection` and `serve`, the only importers of hypercorn.
+`connection` the only importer of hypercorn (and `asgi` of its types).
 
 https://www.rfc-editor.org/rfc/rfc9112
 """

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import trio
-from hypercorn.typing import ASGIFramework
 
+from nixeryd.web.asgi import App
 from nixeryd.web.connection import Connection, Timeouts
 from nixeryd.web.http11 import make_config
 
@@ -47,7 +47,7 @@ class Limits:
 
 
 async def serve(
-    app: ASGIFramework,
+    app: App,
     listeners: Sequence[trio.SocketListener],
     *,
     stop: trio.Event,
@@ -65,7 +65,7 @@ async def serve(
 
 
 class _Server:
-    def __init__(self, app: ASGIFramework, limits: Limits) -> None:
+    def __init__(self, app: App, limits: Limits) -> None:
         self._app = app
         self._limits = limits
         self._config = make_config()

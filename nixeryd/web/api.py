@@ -1,0 +1,97 @@
+"""The JSON API: what the command line and the page ask.
+
+The law: what changes anything is done on the admin socket only, which nobody
+but the daemon's owner can connect to. A stream of events is JSON lines, each
+sent at once; it is whole if the chunked coding ends as it should.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Annotated
+
+import msgspec
+import trio
+from quart import Response, request
+from quart.wrappers.response import ResponseBody
+from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioResponse
+from werkzeug.exceptions import BadRequest
+
+from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+from nixeryd.web.errors import respond
+from nixeryd.web.ports import Control
+
+_NDJSON = "application/x-ndjson"
+
+
+class PullRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /api/v1/pull`."""
+
+    names: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=100)]
+
+
+def install_health(app: QuartTrio) -> None:
+    """Add `/healthz`: the daemon accepts connections and answers."""
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        return respond(200, b'{"status": "ok"}')
+
+
+def install_api(app: QuartTrio, control: Control, *, may_change: bool) -> None:
+    """Add `/api/v1`; without `may_change`, what changes anything is 403."""
+
+    @app.get("/api/v1/status")
+    async def status() -> Response:
+        return respond(200, json.dumps(await control.status()).encode())
+
+    @app.post("/api/v1/pull")
+    async def pull() -> Response:
+        if not may_change:
+            raise RegistryError(
+                ErrorCode.DENIED,
+                "this is done on the admin socket only: use the nixeryd command",
+            )
+        try:
+            asked = msgspec.json.decode(await request.get_data(), type=PullRequest)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadRequest(str(error)) from error
+        return TrioResponse(_Events(control, asked.names), content_type=_NDJSON)
+
+
+class _Events(ResponseBody):
+    """The events of several pulls, one after the other, as lines."""
+
+    def __init__(self, control: Control, names: Sequence[str]) -> None:
+        self._control = control
+        self._names = names
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> trio.abc.ReceiveChannel[bytes]:
+        return await self._stack.enter_async_context(_tell(self._control, self._names))
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.__aexit__(kind, error, traceback)
+
+
+@trio.as_safe_channel
+async def _tell(control: Control, names: Sequence[str]) -> AsyncGenerator[bytes, None]:
+    for name in names:
+        try:
+            async with control.pull(name) as events:
+                async for event in events:
+                    yield _line(name, event)
+        except NixerydError as error:
+            code = error.code if isinstance(error, RegistryError) else "UNKNOWN"
+            yield _line(name, {"event": "error", "code": code, "message": str(error)})
+
+
+def _line(name: str, event: Mapping[str, object]) -> bytes:
+    return json.dumps({"name": name, **event}).encode() + b"\n"

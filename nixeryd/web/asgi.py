@@ -1,0 +1,14 @@
+"""The types of ASGI, under short names; hypercorn has them written down.
+
+https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+from hypercorn.typing import (
+    ASGIFramework as App,
+    ASGIReceiveCallable as Receive,
+    ASGISendCallable as Send,
+    ASGISendEvent as SendEvent,
+    Scope,
+)
+
+__all__ = ["App", "Receive", "Scope", "Send", "SendEvent"]

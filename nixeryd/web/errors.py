@@ -1,0 +1,83 @@
+"""The one place where failures become answers.
+
+Every answer that tells of a failure is the distribution spec's JSON, also
+beyond /v2: one shape is enough for one daemon. What nobody foresaw is logged
+once, here, and told without its insides.
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes
+"""
+
+import json
+import logging
+
+from quart import Response
+from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioResponse
+from werkzeug.exceptions import HTTPException
+
+from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+
+_log = logging.getLogger(__name__)
+
+UNKNOWN = "UNKNOWN"  # distribution's code for what has none in the spec
+_INTERNAL = 500
+_NOT_ALLOWED = 405
+ALLOWED = "GET, HEAD"
+
+
+def render_error(error: NixerydError) -> tuple[int, bytes]:
+    """Give the HTTP status and the JSON body that tell of `error`."""
+    match error:
+        case RegistryError():
+            return error.status, error_body(error.code, error.message, error.detail)
+        case _:
+            return _INTERNAL, error_body(UNKNOWN, str(error))
+
+
+def error_body(code: str, message: str, detail: object = None) -> bytes:
+    """Give the spec's JSON for one error."""
+    entry: dict[str, object] = {"code": code, "message": message}
+    if detail is not None:
+        entry["detail"] = detail
+    return json.dumps({"errors": [entry]}, default=str).encode()
+
+
+def respond(
+    status: int,
+    body: bytes,
+    headers: dict[str, str] | None = None,
+    *,
+    content_type: str = "application/json",
+) -> Response:
+    """Make a response of these very bytes."""
+    return TrioResponse(body, status, headers, content_type=content_type)
+
+
+def install_handlers(app: QuartTrio) -> None:
+    """Make `app` answer every failure as JSON."""
+
+    @app.errorhandler(NixerydError)
+    async def known(error: NixerydError) -> Response:
+        status, body = render_error(error)
+        if status == _INTERNAL:
+            _log.error("%s", error)
+        # RFC 9110, 15.5.6: a 405 must say what is allowed; what is not there at
+        # all, such as a catalog, is only read from as well.
+        headers = {"Allow": ALLOWED} if status == _NOT_ALLOWED else None
+        return respond(status, body, headers)
+
+    @app.errorhandler(HTTPException)
+    async def refused(error: HTTPException) -> Response:
+        code = ErrorCode.UNSUPPORTED if error.code == _NOT_ALLOWED else UNKNOWN
+        headers = {name: text for name, text in error.get_headers() if name == "Allow"}
+        return respond(
+            error.code or _INTERNAL, error_body(code, error.description or ""), headers
+        )
+
+    @app.errorhandler(Exception)
+    async def unforeseen(error: Exception) -> Response:
+        _log.error("a request failed", exc_info=error)
+        return respond(
+            _INTERNAL,
+            error_body(UNKNOWN, "a defect of nixeryd; its log has the details"),
+        )

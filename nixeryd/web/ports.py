@@ -1,0 +1,74 @@
+"""What the web layer needs of the rest, by capability.
+
+Implemented by builder and mirror and put together in the daemon; the tests
+implement them in memory. Errors are `RegistryError` for the client to see,
+any other `NixerydError` for a person to act on.
+"""
+
+from collections.abc import AsyncIterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from typing import Protocol
+
+from nixeryd.images.digests import Digest
+from nixeryd.images.routes import BlobRoute, ManifestRoute, TagsRoute
+from nixeryd.images.served import BlobFile, Manifest, Origin
+
+
+class Door(StrEnum):
+    """Which listener a connection came in by. Rights come from it alone."""
+
+    MAIN = "main"
+    MIRROR = "mirror"
+    ADMIN = "admin"
+
+
+class BlobStream(Protocol):
+    """An open part of a blob."""
+
+    async def read(self) -> bytes:
+        """Give the next bytes, b"" at the end. Raises if the blob breaks off."""
+        ...
+
+
+class LiveBlob(Protocol):
+    """A blob that is no file yet: its bytes are served while they arrive."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def digest(self) -> Digest: ...
+
+    def open(self, part: range) -> AbstractAsyncContextManager[BlobStream]:
+        """Open the bytes of `part`, which lies within the size; step 1."""
+        ...
+
+
+class Registry(Protocol):
+    """Answers the questions of the distribution spec's read side."""
+
+    async def manifest(self, request: ManifestRoute, origin: Origin) -> Manifest: ...
+
+    async def blob(self, request: BlobRoute, origin: Origin) -> BlobFile | LiveBlob: ...
+
+    async def tags(self, request: TagsRoute, origin: Origin) -> list[str]:
+        """Give all tags of the repository, in any order."""
+        ...
+
+
+class Control(Protocol):
+    """What the command line and the page ask the daemon."""
+
+    async def status(self) -> Mapping[str, object]:
+        """Give the daemon's state as JSON values."""
+        ...
+
+    def pull(
+        self, name: str
+    ) -> AbstractAsyncContextManager[AsyncIterable[Mapping[str, object]]]:
+        """Make an image (`name` or `name:tag`) and tell how it goes.
+
+        The events are JSON values. A failure is raised, not told.
+        """
+        ...

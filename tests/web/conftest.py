@@ -1,0 +1,285 @@
+"""A real server on port 0, and clients that say exactly what they are told to."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import h11
+import pytest
+import trio
+
+from nixeryd.images.digests import Digest
+from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.images.manifests import MANIFEST_TYPE
+from nixeryd.images.served import BlobFile, Manifest
+from nixeryd.web.app import create_app
+from nixeryd.web.asgi import App
+from nixeryd.web.guard import Policy
+from nixeryd.web.listen import open_tcp
+from nixeryd.web.ports import Door
+from nixeryd.web.serve import Limits, serve
+
+HANG = 20  # seconds after which a test that should not wait is given up
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The code of the spec's error JSON, which this must be, and no more."""
+        assert self.headers["content-type"] == "application/json"
+        (error,) = self.json["errors"]
+        assert error["message"]
+        assert set(error) <= {"code", "message", "detail"}
+        return error["code"]
+
+
+@dataclass
+class Server:
+    port: int
+    stop: trio.Event
+    stopped: trio.Event = field(default_factory=trio.Event)
+
+    async def connect(self) -> "Client":
+        return Client(await trio.open_tcp_stream("127.0.0.1", self.port))
+
+    async def get(self, path: str, **headers: str) -> Answer:
+        return await self.request("GET", path, **headers)
+
+    async def request(
+        self, method: str, path: str, *, body: bytes = b"", **headers: str
+    ) -> Answer:
+        async with await self.connect() as client:
+            return await client.request(method, path, body=body, **headers)
+
+
+class Client(trio.abc.AsyncResource):
+    """One connection: `request` for well-formed traffic, `stream` for the rest."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self.h11 = h11.Connection(h11.CLIENT)
+
+    async def aclose(self) -> None:
+        await trio.aclose_forcefully(self.stream)
+
+    async def send(self, text: str) -> None:
+        await self.stream.send_all(text.encode("latin1"))
+
+    async def request(
+        self, method: str, path: str, *, body: bytes = b"", **headers: str
+    ) -> Answer:
+        await self.ask(method, path, body=body, **headers)
+        return await self.answer()
+
+    async def ask(
+        self, method: str, path: str, *, body: bytes = b"", **headers: str
+    ) -> None:
+        fields = {"host": "localhost", **headers}
+        if body:
+            fields["content-length"] = str(len(body))
+        request = h11.Request(
+            method=method,
+            target=path,
+            headers=[(name.replace("_", "-"), text) for name, text in fields.items()],
+        )
+        data = self.h11.send(request) or b""
+        if body:
+            data += self.h11.send(h11.Data(body)) or b""
+        data += self.h11.send(h11.EndOfMessage()) or b""
+        await self.stream.send_all(data)
+
+    async def answer(self) -> Answer:
+        """Read one response to its end, and be ready for the next."""
+        response = await self.head()
+        answer = Answer(
+            response.status_code,
+            {name.decode(): text.decode() for name, text in response.headers},
+        )
+        chunks = []
+        while not isinstance(event := await self.event(), h11.EndOfMessage):
+            chunks.append(bytes(event.data))
+        answer.body = b"".join(chunks)
+        if self.h11.our_state is h11.DONE and self.h11.their_state is h11.DONE:
+            self.h11.start_next_cycle()
+        return answer
+
+    async def head(self) -> h11.Response:
+        event = await self.event()
+        while isinstance(event, h11.InformationalResponse):
+            event = await self.event()
+        assert isinstance(event, h11.Response), event
+        return event
+
+    async def event(self):
+        with trio.fail_after(HANG):
+            while (event := self.h11.next_event()) is h11.NEED_DATA:
+                self.h11.receive_data(bytes(await self.stream.receive_some(65536)))
+        return event
+
+    async def rest(self) -> bytes:
+        """Read until the server closes; a reset counts as a close."""
+        data = b""
+        with trio.fail_after(HANG):
+            try:
+                while chunk := await self.stream.receive_some(65536):
+                    data += bytes(chunk)
+            except trio.BrokenResourceError:
+                pass
+        return data
+
+
+@asynccontextmanager
+async def _serving(app: App, *, limits: Limits | None = None) -> AsyncIterator[Server]:
+    """Serve until the block ends; then drain, which must not hang."""
+    (listener,) = open_tcp(["127.0.0.1:0"])
+    server = Server(listener.socket.getsockname()[1], trio.Event())
+
+    async def run(task_status: trio.TaskStatus[None]) -> None:
+        await serve(
+            app,
+            [listener],
+            stop=server.stop,
+            limits=limits or Limits(),
+            task_status=task_status,
+        )
+        server.stopped.set()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run)
+        yield server
+        server.stop.set()
+        with trio.fail_after(HANG):
+            await server.stopped.wait()
+
+
+class MemoryRegistry:
+    """The `Registry` port over dictionaries; the blobs are real files."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.manifests = {}
+        self.blobs = {}
+        self.tag_lists = {}
+        self.asked = []  # (route, origin)
+
+    def add_blob(self, data: bytes) -> Digest:
+        digest = Digest.of(data)
+        path = self.directory / digest.hex
+        path.write_bytes(data)
+        self.blobs[digest] = BlobFile(path, len(data), digest)
+        return digest
+
+    def add_manifest(self, name: str, tag: str, body: bytes) -> Digest:
+        manifest = Manifest(body, Digest.of(body), MANIFEST_TYPE)
+        repository = tuple(name.split("/"))
+        self.manifests[repository, tag] = manifest
+        self.manifests[repository, manifest.digest] = manifest
+        self.tag_lists.setdefault(repository, []).append(tag)
+        return manifest.digest
+
+    async def manifest(self, request, origin):
+        self.asked.append((request, origin))
+        found = self.manifests.get((request.repository, request.reference))
+        match found:
+            case None:
+                raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, "no such image")
+            case Exception():
+                raise found
+            case _ if callable(found):
+                found = await found()
+        return found
+
+    async def blob(self, request, origin):
+        self.asked.append((request, origin))
+        if request.digest not in self.blobs:
+            raise RegistryError(ErrorCode.BLOB_UNKNOWN, "no such blob")
+        return self.blobs[request.digest]
+
+    async def tags(self, request, origin):
+        self.asked.append((request, origin))
+        if request.repository not in self.tag_lists:
+            raise RegistryError(ErrorCode.NAME_UNKNOWN, "no such repository")
+        return self.tag_lists[request.repository]
+
+
+class MemoryControl:
+    """The `Control` port: `scripts` says what each pull tells, then raises."""
+
+    def __init__(self):
+        self.scripts = {}
+        self.running = set()
+
+    async def status(self):
+        return {"images": len(self.scripts)}
+
+    @asynccontextmanager
+    async def pull(self, name):
+        send, receive = trio.open_memory_channel(0)
+
+        async def tell():
+            with send:
+                for event in self.scripts[name]:
+                    if isinstance(event, Exception):
+                        raise event
+                    if isinstance(event, trio.Event):
+                        await event.wait()
+                    else:
+                        await send.send(event)
+
+        self.running.add(name)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(tell)
+                yield receive
+                nursery.cancel_scope.cancel()
+        except* RegistryError as group:
+            raise group.exceptions[0] from None
+        finally:
+            self.running.discard(name)
+
+
+@pytest.fixture
+def serving():
+    """Give `async with serving(app) as server:`."""
+    return _serving
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return MemoryRegistry(tmp_path)
+
+
+@pytest.fixture
+def control():
+    return MemoryControl()
+
+
+@pytest.fixture
+async def main(registry, control):
+    app = create_app(registry, control, Door.MAIN, Policy())
+    async with _serving(app) as server:
+        yield server
+
+
+@pytest.fixture
+async def mirror(registry, control):
+    app = create_app(registry, control, Door.MIRROR, Policy())
+    async with _serving(app) as server:
+        yield server
+
+
+@pytest.fixture
+async def admin(registry, control):
+    app = create_app(registry, control, Door.ADMIN, Policy())
+    async with _serving(app) as server:
+        yield server

@@ -1,0 +1,157 @@
+"""The JSON API: what it tells, and on which door it does anything."""
+
+import json
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+
+
+def pull(*names):
+    return json.dumps({"names": names}).encode()
+
+
+def lines_of(answer):
+    return [json.loads(line) for line in answer.body.splitlines()]
+
+
+async def test_every_door_says_that_it_is_well(main, mirror, admin):
+    for server in (main, mirror, admin):
+        answer = await server.get("/healthz")
+        assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+async def test_the_status_is_told_on_main_and_admin(main, mirror, admin):
+    for server in (main, admin):
+        assert (await server.get("/api/v1/status")).json == {"images": 0}
+    assert (await mirror.get("/api/v1/status")).status == 404
+
+
+async def test_the_admin_door_is_no_registry(admin):
+    assert (await admin.get("/v2/")).status == 404
+
+
+async def test_a_pull_is_told_line_by_line(admin, control):
+    control.scripts["a"] = [{"event": "building", "done": 1}, {"event": "done"}]
+    control.scripts["b:tag"] = [{"event": "done"}]
+    answer = await admin.request("POST", "/api/v1/pull", body=pull("a", "b:tag"))
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert lines_of(answer) == [
+        {"name": "a", "event": "building", "done": 1},
+        {"name": "a", "event": "done"},
+        {"name": "b:tag", "event": "done"},
+    ]
+
+
+async def test_an_event_is_sent_at_once(admin, control):
+    more = trio.Event()
+    control.scripts["a"] = [{"event": "begun"}, more, {"event": "done"}]
+    async with await admin.connect() as client:
+        await client.ask("POST", "/api/v1/pull", body=pull("a"))
+        await client.head()
+        assert json.loads((await client.event()).data)["event"] == "begun"
+        more.set()
+        assert json.loads((await client.event()).data)["event"] == "done"
+
+
+async def test_a_failure_is_a_line_and_the_next_is_tried(admin, control):
+    control.scripts["a"] = [RegistryError(ErrorCode.MANIFEST_UNKNOWN, "no a")]
+    control.scripts["b"] = [{"event": "done"}]
+    answer = await admin.request("POST", "/api/v1/pull", body=pull("a", "b"))
+    assert lines_of(answer) == [
+        {"name": "a", "event": "error", "code": "MANIFEST_UNKNOWN", "message": "no a"},
+        {"name": "b", "event": "done"},
+    ]
+
+
+async def test_a_defect_breaks_the_stream_off(admin, control, caplog):
+    seen = trio.Event()
+    control.scripts["a"] = [{"event": "begun"}, seen, KeyError("secret")]
+    async with await admin.connect() as client:
+        await client.ask("POST", "/api/v1/pull", body=pull("a"))
+        await client.head()
+        assert b"begun" in (await client.event()).data
+        seen.set()
+        assert await client.rest() == b""  # and no last chunk
+    assert caplog.text.count("a request failed") == 1
+
+
+async def test_who_leaves_stops_listening(admin, control):
+    control.scripts["a"] = [{"event": "begun"}, trio.Event()]
+    async with await admin.connect() as client:
+        await client.ask("POST", "/api/v1/pull", body=pull("a"))
+        await client.head()
+        await client.event()
+        assert control.running == {"a"}
+    with trio.fail_after(20):
+        while control.running:
+            await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_the_main_door_changes_nothing(main, mirror, control):
+    for server, status in ((main, 403), (mirror, 404)):
+        answer = await server.request(
+            "POST",
+            "/api/v1/pull",
+            body=pull("a"),
+            x_forwarded_for="unix:",
+            remote_addr="<local>",
+        )
+        assert answer.status == status
+        assert answer.code
+    assert control.running == set()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"names": []}',
+        b'{"names": "a"}',
+        b'{"names": [1]}',
+        b'{"names": ["a"], "x": 1}',
+        b'{"names": ["\xff"]}',
+        msgspec.json.encode({"names": ["a"] * 101}),
+    ],
+)
+async def test_what_is_no_request_is_explained(admin, body):
+    answer = await admin.request("POST", "/api/v1/pull", body=body)
+    assert (answer.status, answer.code) == (400, "UNKNOWN")
+
+
+async def test_a_request_too_large_is_refused(admin):
+    async with await admin.connect() as client:
+        await client.ask("POST", "/api/v1/pull", body=b" " * 3_000_000)
+        assert (await client.answer()).status == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/v1/pull", 405),
+        ("DELETE", "/healthz", 405),
+        ("GET", "/api/v2", 404),
+        ("GET", "/healthz/", 200),
+    ],
+)
+async def test_no_error_is_html_and_no_path_redirected(admin, method, path, status):
+    answer = await admin.request(method, path)
+    assert answer.status == status
+    assert answer.headers["content-type"] == "application/json"
+    assert status != 405 or answer.headers["allow"]
+
+
+async def test_other_errors_in_status_are_told(admin, control, monkeypatch):
+    async def fail():
+        raise NixerydError("the index is locked")
+
+    monkeypatch.setattr(control, "status", fail)
+    answer = await admin.get("/api/v1/status")
+    assert (answer.status, answer.code) == (500, "UNKNOWN")

@@ -1,0 +1,190 @@
+"""Blob bodies: what is sent is what was asked for, and nothing stays open."""
+
+import os
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from nixeryd.images.digests import Digest
+from nixeryd.images.errors import RegistryError
+from nixeryd.images.served import BlobFile
+from nixeryd.web.bodies import CHUNK, DamagedBlobError, open_body
+
+DATA = os.urandom(2 * CHUNK + 17)
+
+
+def files_open_on(path):
+    found = 0
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the directory's own
+            found += link.readlink() == path
+    return found
+
+
+@pytest.fixture
+def blob(tmp_path):
+    path = tmp_path / "blob"
+    path.write_bytes(DATA)
+    return BlobFile(path, len(DATA), Digest.of(DATA))
+
+
+async def read_all(body):
+    async with body as chunks:
+        return [chunk async for chunk in chunks]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        range(len(DATA)),
+        range(1),
+        range(CHUNK),
+        range(CHUNK - 1, CHUNK + 1),
+        range(len(DATA) - 1, len(DATA)),
+        range(0),
+    ],
+)
+async def test_a_part_is_read_in_chunks(blob, part):
+    chunks = await read_all(await open_body(blob, part))
+    assert b"".join(chunks) == DATA[part.start : part.stop]
+    assert all(len(chunk) <= CHUNK for chunk in chunks)
+    assert files_open_on(blob.path) == 0
+
+
+async def test_a_file_that_is_gone_is_an_unknown_blob(blob):
+    blob.path.unlink()
+    with pytest.raises(RegistryError) as caught:
+        await open_body(blob, range(1))
+    assert caught.value.code == "BLOB_UNKNOWN"
+
+
+@pytest.mark.parametrize("size", [0, len(DATA) - 1, len(DATA) + 1])
+async def test_a_file_of_another_size_is_damaged(blob, size):
+    os.truncate(blob.path, size)
+    with pytest.raises(DamagedBlobError, match="damaged"):
+        await open_body(blob, range(1))
+    assert files_open_on(blob.path) == 0
+
+
+async def test_a_file_cut_while_it_is_sent_is_noticed(blob):
+    body = await open_body(blob, range(blob.size))
+    async with body as chunks:
+        await anext(chunks)
+        os.truncate(blob.path, CHUNK)
+        with pytest.raises(DamagedBlobError, match="early"):
+            await anext(chunks)
+    assert files_open_on(blob.path) == 0
+
+
+async def test_a_file_that_is_removed_is_sent_to_its_end(blob):
+    body = await open_body(blob, range(blob.size))
+    blob.path.unlink()
+    assert b"".join(await read_all(body)) == DATA
+
+
+async def test_a_body_that_is_never_sent_is_closed(blob):
+    body = await open_body(blob, range(blob.size))
+    assert files_open_on(blob.path) == 1
+    del body
+    assert files_open_on(blob.path) == 0
+
+
+async def test_a_cancelled_body_is_closed(blob):
+    with trio.CancelScope() as scope:
+        async with await open_body(blob, range(blob.size)) as chunks:
+            await anext(chunks)
+            scope.cancel()
+            await anext(chunks)
+    assert scope.cancelled_caught
+    assert files_open_on(blob.path) == 0
+
+
+async def test_a_client_that_leaves_frees_the_file(serving, main, registry):
+    digest = registry.add_blob(bytes(64 * CHUNK))
+    path = registry.directory / digest.hex
+    async with await main.connect() as client:
+        await client.ask("GET", f"/v2/git/blobs/{digest}")
+        await client.head()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert files_open_on(path) == 1
+    with trio.fail_after(20):
+        while files_open_on(path):
+            await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_a_damaged_blob_is_an_error_and_no_short_body(main, registry):
+    digest = registry.add_blob(b"0123456789")
+    os.truncate(registry.directory / digest.hex, 5)
+    answer = await main.get(f"/v2/git/blobs/{digest}")
+    assert (answer.status, answer.code) == (500, "UNKNOWN")
+
+
+async def test_a_blob_that_breaks_off_cuts_the_connection(main, registry):
+    digest = registry.add_blob(bytes(64 * CHUNK))
+    async with await main.connect() as client:
+        await client.ask("GET", f"/v2/git/blobs/{digest}")
+        await client.head()
+        os.truncate(registry.directory / digest.hex, 0)
+        assert len(await client.rest()) < 64 * CHUNK
+
+
+@dataclass
+class Arriving:
+    """A blob whose bytes come when the test says so."""
+
+    size: int
+    digest: Digest
+    send: trio.MemorySendChannel = field(init=False)
+    opened: list = field(default_factory=list)
+    is_open: bool = False
+
+    def __post_init__(self):
+        self.send, self._receive = trio.open_memory_channel(100)
+
+    @asynccontextmanager
+    async def open(self, part):
+        self.opened.append(part)
+        self.is_open = True
+        try:
+            yield self
+        finally:
+            self.is_open = False
+
+    async def read(self):
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            return b""
+
+
+async def test_a_blob_is_sent_while_it_arrives(main, registry):
+    digest = Digest.of(b"live")
+    live = registry.blobs[digest] = Arriving(10, digest)
+    async with await main.connect() as client:
+        await client.ask("GET", f"/v2/git/blobs/{digest}", range="bytes=2-")
+        response = await client.head()
+        assert response.status_code == 206
+        for piece in (b"234", b"56789"):
+            await live.send.send(piece)
+            assert bytes((await client.event()).data) == piece
+        assert live.opened == [range(2, 10)]
+        await client.event()
+    assert not live.is_open
+
+
+@pytest.mark.parametrize("pieces", [[b"0123"], [b"0123456789", b"x"], [b"x" * 11]])
+async def test_a_blob_of_the_wrong_length_is_cut(main, registry, pieces):
+    digest = Digest.of(b"live")
+    live = registry.blobs[digest] = Arriving(10, digest)
+    for piece in pieces:
+        await live.send.send(piece)
+    await live.send.aclose()
+    async with await main.connect() as client:
+        await client.ask("GET", f"/v2/git/blobs/{digest}", connection="close")
+        body = (await client.rest()).partition(b"\r\n\r\n")[2]
+    assert len(body) < 10 or body == b"0123456789"
+    assert not live.is_open

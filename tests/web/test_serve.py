@@ -1,0 +1,356 @@
+"""The server, by itself: small ASGI apps, real sockets, rude clients."""
+
+import contextlib
+import errno
+import logging
+import os
+import resource
+import socket
+import ssl
+
+import pytest
+import trio
+import trio.testing
+
+from nixeryd.web.connection import Timeouts
+from nixeryd.web.serve import Limits
+
+BIG = 64 * 1024 * 1024
+SHORT = Limits(grace=0.2, timeouts=Timeouts(keep_alive=0.2, write=0.2, linger=0.2))
+
+
+async def respond(send, body, *, status=200, length=None):
+    length = len(body) if length is None else length
+    headers = [(b"content-length", str(length).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def hello(scope, receive, send):
+    await respond(send, scope["raw_path"])
+
+
+async def test_a_connection_is_used_again(serving):
+    async with serving(hello) as server, await server.connect() as client:
+        assert (await client.request("GET", "/1")).body == b"/1"
+        assert (await client.request("GET", "/2")).body == b"/2"
+
+
+async def test_pipelined_requests_are_answered_in_order(serving):
+    async with serving(hello) as server, await server.connect() as client:
+        one = "GET /{} HTTP/1.1\r\nhost: localhost\r\n{}\r\n"
+        await client.send(
+            one.format(1, "")
+            + one.format(2, "")
+            + one.format(3, "connection: close\r\n")
+        )
+        data = await client.rest()
+        assert data.index(b"/1") < data.index(b"/2") < data.index(b"/3")
+
+
+async def test_connection_close_is_honoured(serving):
+    async with serving(hello) as server, await server.connect() as client:
+        answer = await client.request("GET", "/", connection="close")
+        assert answer.headers["connection"] == "close"
+        assert await client.rest() == b""
+
+
+async def test_the_server_does_not_name_itself(serving):
+    async with serving(hello) as server:
+        assert "server" not in (await server.get("/")).headers
+
+
+async def test_head_has_the_length_and_no_body(serving):
+    async with serving(hello) as server, await server.connect() as client:
+        answer = await client.request("HEAD", "/12345")
+        assert (answer.headers["content-length"], answer.body) == ("6", b"")
+        # and the connection is still in step
+        assert (await client.request("GET", "/next")).body == b"/next"
+
+
+UPGRADES = {
+    "websocket": "connection: upgrade\r\nupgrade: websocket\r\n"
+    "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
+    "h2c": "connection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
+    "http2-settings: !not base64!\r\n",
+    "unknown": "connection: upgrade\r\nupgrade: irc/6.9\r\n",
+}
+
+
+@pytest.mark.parametrize("fields", UPGRADES.values(), ids=UPGRADES)
+@pytest.mark.parametrize("extra", ["", "\0"])
+async def test_an_upgrade_request_is_a_request(serving, fields, extra):
+    async with serving(hello) as server:
+        async with await server.connect() as client:
+            await client.send(
+                f"GET /up HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n{extra}"
+            )
+            await client.stream.send_eof() if not extra else None
+            answer = await client.answer()
+            assert (answer.status, answer.body) == (200, b"/up")
+        assert (await server.get("/still")).body == b"/still"
+
+
+RUBBISH = {
+    "control characters": b"\0\1\2\3\r\n\r\n",
+    "no version": b"GET /\r\n\r\n",
+    "http/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "bad length": b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
+    "bad chunk": b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n"
+    b"\r\nx\r\n",
+    "endless header": b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"x" * 1_000_000,
+    "endless path": b"GET /" + b"x" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("rubbish", RUBBISH.values(), ids=RUBBISH)
+async def test_rubbish_is_answered_in_http_and_closed(serving, rubbish, caplog):
+    async with serving(hello) as server:
+        async with await server.connect() as client, trio.open_nursery() as nursery:
+
+            async def push():
+                with contextlib.suppress(trio.BrokenResourceError):
+                    await client.stream.send_all(rubbish)
+
+            nursery.start_soon(push)
+            assert (await client.rest()).startswith(b"HTTP/1.1 ")
+        assert (await server.get("/still")).status == 200
+    assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+async def test_a_tls_hello_gets_an_answer_that_says_http(serving):
+    """dockerd and containerd try https on localhost, and look for these bytes."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    async with serving(hello) as server, await server.connect() as client:
+        await client.stream.send_all(outgoing.read())
+        assert (await client.rest()).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_client_that_never_asks_is_let_go(serving):
+    async with serving(hello, limits=SHORT) as server:
+        async with await server.connect() as client:
+            assert await client.rest() == b""
+        async with await server.connect() as client:
+            await client.send("GET / HT")
+            assert await client.rest() == b""
+        async with await server.connect() as client:
+            await client.request("GET", "/")
+            assert await client.rest() == b""
+
+
+async def test_a_long_wait_for_the_app_is_no_idleness(serving):
+    release = trio.Event()
+
+    async def slow(scope, receive, send):
+        if scope["path"] == "/slow":
+            await release.wait()
+        await respond(send, b"done")
+
+    async with (
+        serving(slow, limits=SHORT) as server,
+        await server.connect() as client,
+    ):
+        await client.ask("GET", "/slow")
+        async with await server.connect() as other:
+            await other.rest()  # idle for as long as is allowed
+        release.set()
+        assert (await client.answer()).body == b"done"
+
+
+async def send_big(scope, receive, send):
+    headers = [(b"content-length", str(BIG).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for _ in range(64):
+        chunk = b"x" * (BIG // 64)
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def test_a_big_body_is_not_cut(serving):
+    async with serving(send_big) as server:
+        assert len((await server.get("/")).body) == BIG
+
+
+async def test_a_reader_that_stalls_is_cut(serving, caplog):
+    ended = trio.Event()
+
+    async def watched(scope, receive, send):
+        try:
+            await send_big(scope, receive, send)
+        finally:
+            ended.set()
+
+    async with (
+        serving(watched, limits=SHORT) as server,
+        await server.connect() as client,
+    ):
+        await client.ask("GET", "/")
+        with trio.fail_after(20):
+            await ended.wait()
+        assert len(await client.rest()) < BIG
+    assert "took none of its response" in caplog.text
+
+
+async def test_a_reader_that_stalls_does_not_hold_up_a_stop(serving):
+    limits = Limits(grace=0.2)  # and 60 s for each write
+    async with (
+        serving(send_big, limits=limits) as server,
+        await server.connect() as client,
+    ):
+        await client.ask("GET", "/")
+        await client.head()
+        server.stop.set()
+        with trio.fail_after(20):
+            await server.stopped.wait()
+
+
+async def test_a_stop_lets_a_running_response_finish(serving):
+    begun, release = trio.Event(), trio.Event()
+
+    async def slow(scope, receive, send):
+        begun.set()
+        await release.wait()
+        await respond(send, b"whole")
+
+    async with serving(slow) as server, await server.connect() as client:
+        await client.ask("GET", "/")
+        await begun.wait()
+        server.stop.set()
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(OSError, match="connect"):
+            await server.connect()
+        release.set()
+        answer = await client.answer()
+        assert (answer.body, answer.headers["connection"]) == (b"whole", "close")
+        assert await client.rest() == b""
+        await server.stopped.wait()
+
+
+async def test_a_stop_ends_idle_connections_at_once(serving):
+    limits = Limits(grace=3600)
+    async with (
+        serving(hello, limits=limits) as server,
+        await server.connect() as fresh,
+        await server.connect() as used,
+    ):
+        await used.request("GET", "/")
+        server.stop.set()
+        assert (await fresh.rest(), await used.rest()) == (b"", b"")
+        with trio.fail_after(20):
+            await server.stopped.wait()
+
+
+async def test_what_outlasts_the_grace_is_cut(serving):
+    async def forever(scope, receive, send):
+        await trio.sleep_forever()
+
+    async with (
+        serving(forever, limits=SHORT) as server,
+        await server.connect() as client,
+    ):
+        await client.ask("GET", "/")
+        await trio.testing.wait_all_tasks_blocked()
+        server.stop.set()
+        assert await client.rest() == b""
+
+
+async def test_an_app_that_fails_costs_its_own_connection_only(serving, caplog):
+    async def failing(scope, receive, send):
+        if scope["path"] == "/early":
+            raise ValueError("early")
+        if scope["path"] == "/late":
+            await respond(send, b"half", length=8)
+        await respond(send, b"fine")
+
+    async with serving(failing) as server:
+        assert (await server.get("/early")).status == 500
+        async with await server.connect() as client:
+            await client.ask("GET", "/late")
+            assert (await client.rest()).endswith(b"half")
+        assert (await server.get("/")).body == b"fine"
+    assert caplog.text.count("a request failed") == 2
+
+
+async def test_an_app_is_told_when_its_client_leaves(serving):
+    told = trio.Event()
+
+    async def listening(scope, receive, send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        told.set()
+
+    async with serving(listening) as server:
+        async with await server.connect() as client:
+            await client.ask("GET", "/")
+        with trio.fail_after(20):
+            await told.wait()
+
+
+async def test_a_request_body_nobody_reads_blocks_nothing(serving):
+    async with serving(hello) as server, await server.connect() as client:
+
+        async def push():
+            with contextlib.suppress(trio.BrokenResourceError):
+                for _ in range(1000):
+                    await client.stream.send_all(b"x" * 10_000)
+
+        await client.send(
+            "POST /p HTTP/1.1\r\nhost: a\r\ncontent-length: 10000000\r\n\r\n"
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(push)
+            assert (await client.rest()).endswith(b"/p")
+
+
+async def test_more_connections_than_allowed_wait_their_turn(serving):
+    limits = Limits(connections=2)
+    async with serving(hello, limits=limits) as server:
+        first, second = await server.connect(), await server.connect()
+        await first.request("GET", "/")
+        await second.request("GET", "/")
+        async with await server.connect() as third:
+            await third.ask("GET", "/3")
+            await trio.testing.wait_all_tasks_blocked()
+            await first.aclose()
+            assert (await third.answer()).body == b"/3"
+        await second.aclose()
+
+
+async def test_hundreds_of_connections_are_served(serving):
+    async with serving(hello) as server, trio.open_nursery() as nursery:
+
+        async def ask(number):
+            answer = await server.get(f"/{number}")
+            assert answer.body == f"/{number}".encode()
+
+        for number in range(300):
+            nursery.start_soon(ask, number)
+
+
+async def test_running_out_of_files_is_waited_out(serving, caplog):
+    complained = trio.Event()
+
+    logger = logging.getLogger("nixeryd.web.serve")
+    handler = logging.Handler()
+    handler.emit = lambda _: complained.set()
+    async with serving(hello) as server:
+        with socket.socket() as sock:
+            limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            lowest = os.dup(sock.fileno())
+            os.close(lowest)
+            logger.addHandler(handler)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+            try:
+                sock.connect(("127.0.0.1", server.port))
+                with trio.fail_after(20):
+                    await complained.wait()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+                logger.removeHandler(handler)
+        assert (await server.get("/again")).body == b"/again"
+    assert os.strerror(errno.EMFILE) in caplog.text

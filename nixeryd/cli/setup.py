@@ -207,9 +207,11 @@ def _targets(answers: _Answers) -> Targets:
     usual = Targets()
     listen = answers.listen or next(iter(settings.listen), usual.registry)
     mirror = answers.mirror_listen or next(iter(settings.mirror_listen), usual.mirror)
-    configured = {name: f"https://{name}" for name in settings.upstreams}
+    configured = {
+        name: f"https://{name}" for name in settings.upstreams if name not in UPSTREAMS
+    }
     return Targets(
-        parse_address(listen), parse_address(mirror), {**configured, **UPSTREAMS}
+        parse_address(listen), parse_address(mirror), {**UPSTREAMS, **configured}
     )
 
 

@@ -92,9 +92,15 @@ def _insert_in(text: str, index: int, block: str, *, at_end: bool) -> str:
     at = starts[index] + 1
     if not at_end:
         return "\n".join([*rows[:at], block, *rows[at:]])
-    end = next((n for n, _, _ in found if n >= at), len(rows))
+    stop = next((n for n, _, _ in found if n >= at), len(rows))
+    end = stop
     while end > at and (not rows[end - 1].strip() or rows[end - 1].lstrip()[0] == "#"):
         end -= 1
+    # A comment right under a key is about it, unless it is right above a header.
+    below = end
+    while below < stop and rows[below].strip():
+        below += 1
+    end = below if below < stop or stop == len(rows) else end
     return "\n".join([*rows[:end], "", *block.split("\n")[:-1], *rows[end:]])
 
 

@@ -75,7 +75,7 @@ def docker(
         targets = targets.seen_from_vm(engine.vm_host)
         hints = [
             f"{engine.kind} runs in a virtual machine, where localhost is another one:",
-            f'  set hosts = ["{engine.vm_host}"] in nixeryd\'s config.toml and restart it',
+            f'  set hosts = ["{engine.vm_host}"] in config.toml, restart nixeryd',
             f"  docker run -it {targets.registry}/shell/python3",
         ]
         if all_registries:
@@ -88,8 +88,10 @@ def docker(
         hints = [f"docker run -it {name}/shell/python3"]
     if engine.kind is Kind.ROOTLESS:
         warnings.append(
-            "rootless Docker before RootlessKit's --detach-netns has a 127.0.0.1 of its"
-            " own; if pulls don't get here, see docs.docker.com/engine/security/rootless/tips"
+            "a rootless engine that RootlessKit runs without --detach-netns has a"
+            " 127.0.0.1 of its own; if no pull gets here, start it with"
+            " DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK=false and name the"
+            " host's address there with --mirror-listen (10.0.2.2:5001 for slirp4netns)"
         )
     if engine.kind is Kind.ROOTFUL:
         warnings += [
@@ -132,10 +134,12 @@ def containerd(
     config = file or directory / "config.toml"
     raw = files.read(config)
     try:
-        found = containerd_toml.config_path_of(raw and lines.decode(raw))
+        found = containerd_toml.config_path_of(
+            lines.decode(raw) if raw is not None else None
+        )
     except SetupError as error:
         raise SetupError(f"{config}: {error}") from error
-    certs_d = Path(found) if found else config.parent / "certs.d"
+    certs_d = Path(found) if found else config.absolute().parent / "certs.d"
     change = partial(containerd_toml.plan_config, config_path=str(certs_d))
     is_user = directory.is_relative_to(machine.config)
     restart = "systemctl --user restart" if is_user else "sudo systemctl restart"
@@ -199,13 +203,13 @@ def buildkit(
         )
     is_user = directory.is_relative_to(machine.config)
     restart = "systemctl --user restart" if is_user else "sudo systemctl restart"
+    flag = f"--buildkitd-config {target}"
     return Recipe(
         ((target, change),),
         tuple(warnings),
         (f"{restart} buildkit    # where buildkitd is a service",),
         (
-            "docker buildx create --use --driver docker-container --driver-opt"
-            f" network=host --buildkitd-config {target}",
+            f"docker buildx create --use --driver-opt network=host {flag}",
             "network=host: a builder in a container has a 127.0.0.1 of its own",
         ),
     )

@@ -8,7 +8,7 @@ the caller supplies; nothing here looks at a file system.
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from nixeryd.images.tar import Entry, Kind
 
@@ -18,7 +18,11 @@ _LEFT_OUT: Final = frozenset({"nix", "nix-support", "tmp"})
 
 
 class NodeKind(Enum):
-    """What a name in a directory is; a dangling link is a LEAF."""
+    """What a name in a directory is.
+
+    A link that dangles or leads out of the store is a LEAF: what it leads to is
+    this machine's, and no part of the image.
+    """
 
     DIRECTORY = auto()
     LINK_TO_DIRECTORY = auto()
@@ -31,7 +35,14 @@ Listing = Callable[[str], Mapping[str, NodeKind]]
 Empty for a path that is no directory: a root may be a single file.
 """
 
-# A directory to be united: its path, and whether a link was followed on the way.
+
+class _Node(NamedTuple):
+    path: str
+    kind: NodeKind
+    crossed: bool  # whether a link to a directory was followed on the way
+
+
+# A directory to be united: its path, and `crossed` for what is in it.
 _Source = tuple[str, bool]
 
 
@@ -50,7 +61,7 @@ def build_forest(roots: Sequence[str], listing: Listing) -> tuple[Entry, ...]:
     entries = [Entry("tmp", Kind.DIRECTORY, 0o1777)]
     # Not recursive, as a tree may be deeper than Python's stack.
     todo: list[tuple[str, list[_Source]]] = [
-        ("", [*((root, False) for root in roots), (_SKELETON, False)])
+        ("", [(root, False) for root in [*dict.fromkeys(roots), _SKELETON]])
     ]
     while todo:
         at, sources = todo.pop()
@@ -58,44 +69,46 @@ def build_forest(roots: Sequence[str], listing: Listing) -> tuple[Entry, ...]:
             if not at and name in _LEFT_OUT:
                 continue
             path = f"{at}/{name}" if at else name
-            united = _united(nodes)
+            # A package's `etc -> /etc` would lead to itself there.
+            united = _united(nodes if path != "etc" else _no_leaves(nodes))
             if united:
                 entries.append(Entry(path, Kind.DIRECTORY, 0o755))
                 todo.append((path, united))
             else:
-                origin = nodes[0][0]
+                origin = nodes[0].path
                 target = targets.get(origin, origin)
                 entries.append(Entry(path, Kind.SYMLINK, 0o777, target=target))
     return tuple(sorted(entries, key=lambda entry: entry.name))
 
 
-def _by_name(
-    sources: Sequence[_Source], look: Listing
-) -> dict[str, list[tuple[str, NodeKind, bool]]]:
+def _by_name(sources: Sequence[_Source], look: Listing) -> dict[str, list[_Node]]:
     """Collect what the sources have, under each name in the sources' order."""
-    found: dict[str, list[tuple[str, NodeKind, bool]]] = {}
+    found: dict[str, list[_Node]] = {}
     for source, crossed in sources:
         for name, kind in look(source).items():
             # A link like `ncursesw -> .` in two roots would unite for ever:
             # behind one link, another is a leaf.
             loops = crossed and kind is NodeKind.LINK_TO_DIRECTORY
-            node = f"{source}/{name}", NodeKind.LEAF if loops else kind, crossed
+            node = _Node(f"{source}/{name}", NodeKind.LEAF if loops else kind, crossed)
             found.setdefault(name, []).append(node)
     return found
 
 
-def _united(nodes: Sequence[tuple[str, NodeKind, bool]]) -> list[_Source]:
+def _united(nodes: Sequence[_Node]) -> list[_Source]:
     """Give the directories to unite, or nothing if the first node is to be a link."""
-    if nodes[0][1] is NodeKind.LEAF:
+    if nodes[0].kind is NodeKind.LEAF:
         return []
-    directories = [
-        (path, crossed or kind is NodeKind.LINK_TO_DIRECTORY)
-        for path, kind, crossed in nodes
-        if kind is not NodeKind.LEAF
+    directories = _no_leaves(nodes)
+    if len(directories) == 1 and nodes[0].kind is NodeKind.LINK_TO_DIRECTORY:
+        return []
+    return [
+        (node.path, node.crossed or node.kind is NodeKind.LINK_TO_DIRECTORY)
+        for node in directories
     ]
-    if len(directories) == 1 and nodes[0][1] is NodeKind.LINK_TO_DIRECTORY:
-        return []
-    return directories
+
+
+def _no_leaves(nodes: Sequence[_Node]) -> list[_Node]:
+    return [node for node in nodes if node.kind is not NodeKind.LEAF]
 
 
 # The skeleton is one more root, the last: so it unites by the same rules. Its

@@ -118,6 +118,11 @@ def test_a_link_to_a_directory_is_united_with_another_directory(other):
     assert reverse["lib64/a"] == f"{B}/lib64/a"
 
 
+def test_a_root_named_twice_is_one():
+    store = Store({A: {"d": {"x": None}, "l": "d"}})
+    assert build_forest([A, A], store) == build_forest([A], store)
+
+
 def test_links_that_form_loops_end():
     """As ncurses has it: `include/ncursesw -> .`, in two versions."""
     root = {"include": {"ncursesw": "include", "a.h": None}}
@@ -165,6 +170,16 @@ def test_etc_is_always_a_real_directory(root):
     entries = {e.name: e for e in build_forest([A], Store({A: root}))}
     assert entries["etc"] == Entry("etc", Kind.DIRECTORY, 0o755)
     assert ("etc/x" in entries) == bool(root)
+
+
+def test_an_etc_that_leads_out_of_the_store_gives_way():
+    """`etc -> /etc` would lead to itself in the container."""
+    united = forest({"etc": None, "a": None}, {"etc": {"x": None}})
+    assert united == {"a": f"{A}/a", "etc/x": f"{B}/etc/x"}
+    assert [e.name for e in build_forest([A], Store({A: {"etc": None}}))] == [
+        "etc",
+        "tmp",
+    ]
 
 
 def test_usr_bin_env_is_linked_where_there_is_an_env():

@@ -27,8 +27,8 @@ KNOWN_REALMS: Mapping[str, Collection[str]] = {
 _PORTS = {"http": 80, "https": 443}
 # Stricter than RFC 3986, so that no two parsers can read two hosts in one URL:
 # printable ASCII without a backslash, no user name, a plain host.
-_URL = re.compile(r"https?://[^@/?#\\]+(?:[/?#][!-\[\]-~]*)?", re.ASCII)
-_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
+_URL = re.compile(r"https?://[0-9A-Za-z._:\[\]-]+(?:[/?#][!-\[\]-~]*)?")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 

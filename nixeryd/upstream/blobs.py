@@ -7,7 +7,7 @@ https://www.rfc-editor.org/rfc/rfc9110#section-14.4
 """
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from typing import Self
 
 import httpx
@@ -28,7 +28,7 @@ class BlobStream:
     def __init__(
         self,
         upstream: str,
-        chunks: AsyncGenerator[bytes, None],
+        chunks: AsyncIterator[bytes],
         size: int | None,
         start: int,
     ) -> None:

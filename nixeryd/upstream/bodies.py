@@ -4,9 +4,8 @@ Law: whoever opened an answer closes it, shielded but not for ever; a small body
 nobody wants is read to its end, so that the connection can serve again.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import cast
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import trio
@@ -17,38 +16,44 @@ SMALL = 64 * 1024
 GOODBYE = 2
 
 
-def chunks_of(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Give the body's bytes as they come; to be closed by whoever does not end it."""
-    # a generator, though httpx declares less
-    return cast("AsyncGenerator[bytes, None]", response.aiter_raw())
-
-
 async def close(response: httpx.Response) -> None:
     """Close, also when cancelled."""
     with trio.move_on_after(GOODBYE, shield=True):
         await response.aclose()
 
 
+@asynccontextmanager
+async def open_body(response: httpx.Response) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Give the body's bytes as they come; the response is closed in the end."""
+    chunks = response.aiter_raw()
+    try:
+        yield chunks
+    finally:
+        with trio.move_on_after(GOODBYE, shield=True):
+            await response.aclose()
+            # It is five generators deep, and `aclose` of the outermost would leave
+            # the others to the garbage collector, which trio warns of. Reading on,
+            # from a connection that is closed now, ends them all with an error.
+            with suppress(httpx.HTTPError, httpx.StreamError):
+                async for _ in chunks:
+                    pass
+
+
 async def read_body(response: httpx.Response, limit: int) -> bytes | None:
     """Read all and close; None if there is more than `limit` bytes of it."""
     body = bytearray()
-    try:
-        async with aclosing(chunks_of(response)) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > limit:
-                    return None
-    finally:
-        await close(response)
+    async with open_body(response) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > limit:
+                return None
     return bytes(body)
 
 
 async def discard(response: httpx.Response) -> None:
     """Have done with an answer whose body does not matter."""
-    try:
-        with trio.move_on_after(GOODBYE):
+    with trio.move_on_after(GOODBYE):
+        try:
             await read_body(response, SMALL)
-    except httpx.HTTPError:
-        await trio.lowlevel.checkpoint()
-    finally:
-        await close(response)
+        except httpx.HTTPError:
+            await trio.lowlevel.checkpoint()

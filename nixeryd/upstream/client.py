@@ -9,7 +9,7 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -17,7 +17,7 @@ import httpx
 from nixeryd.images.digests import Digest
 from nixeryd.images.trust import same_origin
 from nixeryd.upstream.blobs import BlobStream, read_extent
-from nixeryd.upstream.bodies import chunks_of, read_body
+from nixeryd.upstream.bodies import open_body, read_body
 from nixeryd.upstream.credentials import LoginSource, anonymous
 from nixeryd.upstream.exchange import Exchange, Question
 from nixeryd.upstream.manifests import (
@@ -31,7 +31,7 @@ from nixeryd.upstream.manifests import (
 )
 from nixeryd.upstream.network import open_client, transport_errors
 from nixeryd.upstream.pace import Pace
-from nixeryd.upstream.ratelimit import RateLimit, parse_rate_limit
+from nixeryd.upstream.ratelimit import RateLimit
 from nixeryd.upstream.tags import MAX_TAGS, TagsPage, read_tags
 from nixeryd.upstream.tokens import Authorizer
 
@@ -39,11 +39,10 @@ from nixeryd.upstream.tokens import Authorizer
 class Upstream:
     """One upstream registry. Any number of tasks may ask at the same time."""
 
-    def __init__(self, name: str, url: str, exchange: Exchange, pace: Pace) -> None:
+    def __init__(self, name: str, url: str, exchange: Exchange) -> None:
         self.name = name
         self.url = url.rstrip("/")
         self._exchange = exchange
-        self._pace = pace
 
     def __repr__(self) -> str:
         return f"<Upstream {self.name}>"
@@ -67,7 +66,7 @@ class Upstream:
                 ),
                 check_media_type(self.name, headers.get("Content-Type")),
                 int(length) if length.isdigit() else None,
-                parse_rate_limit(headers, self._pace.clock()),
+                self.rate_limit,
             )
 
     async def get_manifest(
@@ -102,7 +101,7 @@ class Upstream:
         )
         async with self._exchange.ask(question) as response:
             size, start = read_extent(self.name, response, offset)
-            async with aclosing(chunks_of(response)) as chunks:
+            async with open_body(response) as chunks:
                 yield BlobStream(self.name, chunks, size, start)
 
     async def tags(
@@ -172,4 +171,4 @@ async def open_upstream(  # noqa: PLR0913  by keyword, with defaults
     url = _registry_url(name, url)
     async with open_client(name, url, via=via, context=certificates) as client:
         authorizer = Authorizer(name, url, client, login, pace)
-        yield Upstream(name, url, Exchange(name, client, authorizer, pace), pace)
+        yield Upstream(name, url, Exchange(name, client, authorizer, pace))

@@ -88,6 +88,9 @@ class Exchange:
         if response.status_code not in _GOOD:
             await discard(response)
             raise self._error(question, response)
+        if question.method == "HEAD":
+            # There is no body, but its end has to be read before the next request.
+            await discard(response)
         return response
 
     async def _follow(

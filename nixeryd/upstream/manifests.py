@@ -29,7 +29,10 @@ ACCEPT = ", ".join(MEDIA_TYPES)
 
 @dataclass(frozen=True, slots=True)
 class ManifestHead:
-    """What HEAD tells. `digest` and `size` are None if the upstream does not say."""
+    """What HEAD tells; None where the upstream does not say.
+
+    `size` in bytes. `rate_limit` is what is left of our quota, as last heard.
+    """
 
     digest: Digest | None
     media_type: str

@@ -164,6 +164,13 @@ def transport_errors(upstream: str, doing: str) -> Iterator[None]:
         raise UpstreamUnreachable(upstream, f"timed out while {doing}") from error
     except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as e:
         raise UpstreamBroken(upstream, f"cannot be asked that while {doing}") from e
+    except httpx.RemoteProtocolError:
+        # Not its text, nor its cause's: they quote the header that was wrong.
+        raise UpstreamUnreachable(
+            upstream,
+            f"broke off, or spoke no HTTP, while {doing}",
+            transient=True,
+        ) from None
     except httpx.HTTPError as error:
         if (untrusted := _certificate_error(error)) is not None:
             raise UpstreamUnreachable(

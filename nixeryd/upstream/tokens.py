@@ -23,7 +23,7 @@ class _Slot:
 
     lock: trio.Lock = field(default_factory=trio.Lock)
     token: Token | None = None
-    fetches: int = 0
+    failures: int = 0
     failure: UpstreamError | None = None
 
 
@@ -105,21 +105,21 @@ class Authorizer:
     ) -> str:
         scope = _scope(bearer, repository)
         slot = self._slots.setdefault(scope, _Slot())
-        fetches = slot.fetches
+        failures = slot.failures
         async with slot.lock:
             if slot.token is not None and self._usable(slot.token, rejected):
                 return f"Bearer {slot.token.value}"
-            if slot.fetches != fetches and slot.failure is not None:
+            if slot.failures != failures and slot.failure is not None:
                 # It failed while we waited for it: no queue of further tries. A copy,
                 # since a traceback belongs to one task.
                 raise copy.copy(slot.failure)
-            slot.fetches += 1
             slot.token = slot.failure = None
             try:
                 slot.token = await self._pace.persist(
                     lambda: self._fetch(bearer, scope)
                 )
             except UpstreamError as error:
+                slot.failures += 1
                 slot.failure = error
                 raise
             return f"Bearer {slot.token.value}"

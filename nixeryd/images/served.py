@@ -1,0 +1,46 @@
+"""What is handed to a client: a manifest's bytes, a blob's place, who asked how.
+
+Plain values between whoever makes the answers and the web layer that sends
+them. A blob that is still on its way is no value; see `nixeryd.web.ports`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from nixeryd.images.digests import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a request came in, as far as it decides where the answer comes from.
+
+    `ns` is the registry that the client means, as it says itself (the spec's
+    "Registry Proxying"); `mirror` is true on the mirror listener.
+    """
+
+    ns: str | None = None
+    mirror: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest, byte for byte as its digest says."""
+
+    body: bytes
+    digest: Digest
+    media_type: str
+
+
+class FilePath(Protocol):
+    """A `pathlib.Path`, without importing it here."""
+
+    def __fspath__(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFile:
+    """A whole blob in a file. `size` in bytes is what the file must have."""
+
+    path: FilePath
+    size: int
+    digest: Digest

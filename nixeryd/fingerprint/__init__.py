@@ -1,1 +1,5 @@
-"""Fingerprints: has a local checkout changed since we last asked Nix?"""
+"""Fingerprints: whether a local checkout changed since we last asked Nix."""
+
+from nixeryd.fingerprint.checkout import Checkout, open_checkout
+
+__all__ = ["Checkout", "open_checkout"]

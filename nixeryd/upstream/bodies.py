@@ -16,12 +16,6 @@ SMALL = 64 * 1024
 GOODBYE = 2
 
 
-async def close(response: httpx.Response) -> None:
-    """Close, also when cancelled."""
-    with trio.move_on_after(GOODBYE, shield=True):
-        await response.aclose()
-
-
 @asynccontextmanager
 async def open_body(response: httpx.Response) -> AsyncIterator[AsyncIterator[bytes]]:
     """Give the body's bytes as they come; the response is closed in the end."""

@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+import trio
 
 from nixeryd.images.challenges import parse_challenges
 from nixeryd.images.trust import redirect_allowed, same_origin
-from nixeryd.upstream.bodies import close, discard
+from nixeryd.upstream.bodies import GOODBYE, discard
 from nixeryd.upstream.errors import (
     UpstreamBroken,
     UpstreamDenied,
@@ -72,7 +73,8 @@ class Exchange:
         try:
             yield response
         finally:
-            await close(response)
+            with trio.move_on_after(GOODBYE, shield=True):
+                await response.aclose()
 
     async def _attempt(self, question: Question) -> httpx.Response:
         header = await self._authorizer.header(question.repository)
@@ -119,10 +121,8 @@ class Exchange:
         )
 
     def _target(self, url: str, location: str) -> str:
-        try:
+        with transport_errors(self._upstream, "following a redirect"):
             target = str(httpx.URL(url).join(location))
-        except httpx.InvalidURL:
-            target = ""
         if not location or not redirect_allowed(url, target):
             raise UpstreamBroken(
                 self._upstream,

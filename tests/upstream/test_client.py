@@ -1,6 +1,7 @@
 import hashlib
 import json
 
+import httpx
 import pytest
 import trio
 
@@ -10,6 +11,7 @@ from nixeryd.upstream import (
     UpstreamDenied,
     UpstreamNotFound,
     UpstreamUnreachable,
+    network,
     open_upstream,
 )
 from tests.upstream.faults import Change, FaultServer, Hold, Reply
@@ -27,6 +29,7 @@ async def read(stream) -> bytes:
 
 async def test_opening_an_upstream_asks_nothing(upstream, faults):
     assert faults.connections == 0
+    assert repr(upstream) == "<Upstream hub.test>"
 
 
 @pytest.mark.parametrize("reference", ["latest", Digest.parse(IMAGE.digest)])
@@ -284,6 +287,13 @@ async def test_a_manifest_without_a_digest_header_is_taken(upstream, faults):
     assert (await upstream.head_manifest(REPOSITORY, "latest")).digest is None
 
 
+async def test_head_must_be_of_the_digest_it_was_asked_by(upstream, faults):
+    wrong = {"Docker-Content-Digest": digest_of(b"x")}
+    faults.on("HEAD", Change(headers=wrong))
+    with pytest.raises(UpstreamBroken, match="under the name of"):
+        await upstream.head_manifest(REPOSITORY, Digest.parse(IMAGE.digest))
+
+
 async def test_the_largest_manifest_is_taken(upstream, faults):
     body = b'{"schemaVersion":2}'.ljust(4 << 20)
     faults.on("", Reply(200, {"Content-Type": MANIFEST}, body))
@@ -296,6 +306,26 @@ async def test_a_list_of_tags_that_is_none_is_refused(upstream, faults, body):
     faults.on("", Reply(body=body))
     with pytest.raises(UpstreamBroken, match="tags"):
         await upstream.tags(REPOSITORY)
+
+
+async def test_a_list_of_tags_has_an_end(upstream, faults):
+    faults.on("", Reply(body=b" " * (16 << 20) + b'{"tags":[]}'))
+    with pytest.raises(UpstreamBroken, match="16777216"):
+        await upstream.tags(REPOSITORY)
+
+
+@pytest.mark.parametrize(
+    ("link", "next_last"),
+    [
+        ('</v2/x/tags/list?next_page=opaque&n=2>; rel="next"', "b"),
+        ('<http://[::1>; rel="next"', "b"),
+        ('</v2/x/tags/list?last=z>; rel="prev"', None),
+        ("nonsense", None),
+    ],
+)
+async def test_the_next_page_follows_the_last_tag(upstream, faults, link, next_last):
+    faults.on("tags/list", Reply(200, {"Link": link}, b'{"tags":["a","b"]}'))
+    assert (await upstream.tags(REPOSITORY)).next_last == next_last
 
 
 async def test_no_tags_may_be_null_and_nonsense_is_dropped(upstream, faults):
@@ -318,6 +348,17 @@ async def test_a_url_may_have_a_path_and_a_slash(faults, pace):
     faults.on("GET /proxy/v2/a/b/tags/list$", Reply(body=b'{"tags":["t"]}'))
     async with open_upstream("hub.test", f"{faults.url}/proxy/", pace=pace) as upstream:
         assert (await upstream.tags("a/b")).names == ("t",)
+
+
+async def test_silence_is_unreachable_and_not_repeated(
+    faults, pace, waits, monkeypatch
+):
+    monkeypatch.setattr(network, "TIMEOUT", httpx.Timeout(10, read=0))
+    faults.on("", Hold())
+    async with open_upstream("hub.test", faults.url, pace=pace) as upstream:
+        with pytest.raises(UpstreamUnreachable, match=r"^hub\.test: timed out while"):
+            await upstream.head_manifest(REPOSITORY, "latest")
+    assert waits.seconds == []
 
 
 async def test_nobody_there_is_unreachable(pace, waits):

@@ -195,6 +195,18 @@ async def test_a_strange_realm_gets_nothing(faults, pace, challenge):
     assert faults.count() == 1
 
 
+async def test_a_realm_that_has_moved_is_asked_for_again(upstream, gated, realm):
+    await upstream.head_manifest(REPOSITORY, "latest")
+    realm.issued.clear()
+    realm.server.on("other%2Fapp", Reply(404))
+    with pytest.raises(UpstreamBroken):
+        await upstream.head_manifest("other/app", "latest")
+    assert gated.count("other/app") == 0
+    with pytest.raises(UpstreamBroken):
+        await upstream.head_manifest("other/app", "latest")
+    assert gated.count("other/app") == 1
+
+
 async def test_a_strange_realm_is_forgotten(upstream, faults):
     wanted = 'Bearer realm="https://evil.test/token"'
     faults.on("", Reply(401, {"WWW-Authenticate": wanted}), times=1)

@@ -14,7 +14,7 @@ Above a size, the stamp stands for the bytes: an evaluation too many when a
 large file is restored, and never a stale one.
 """
 # Paths are bytes here, as names need not be text; pathlib has no such thing.
-# ruff: noqa: PTH100, PTH115, PTH116, PTH118, PTH119, PTH120, PTH123
+# ruff: noqa: PTH115
 
 import hashlib
 import os

@@ -5,7 +5,7 @@ way. Nothing else of .git counts for a fingerprint (gitrepository-layout(5)).
 No process: two small files are read at each call, so no event is needed either.
 """
 # Paths are bytes here, as names need not be text; pathlib has no such thing.
-# ruff: noqa: PTH100, PTH115, PTH116, PTH118, PTH119, PTH120, PTH123
+# ruff: noqa: PTH116, PTH118, PTH123
 
 import os
 from functools import lru_cache

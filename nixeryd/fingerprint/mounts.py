@@ -7,7 +7,7 @@ inode at two paths, and come without an event) is refused as well; poll(2) on
 mountinfo tells in a microsecond that the table has not changed.
 """
 # Paths are bytes here, as names need not be text; pathlib has no such thing.
-# ruff: noqa: PTH100, PTH115, PTH116, PTH118, PTH119, PTH120, PTH123
+# ruff: noqa: PTH123
 
 import os
 import select

@@ -7,7 +7,7 @@ link to a directory elsewhere makes the fingerprint impossible, as evaluation
 may read anything below it.
 """
 # Paths are bytes here, as names need not be text; pathlib has no such thing.
-# ruff: noqa: PTH100, PTH115, PTH116, PTH118, PTH119, PTH120, PTH123
+# ruff: noqa: PTH118, PTH119, PTH120
 
 import hashlib
 import os

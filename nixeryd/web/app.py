@@ -5,20 +5,16 @@ API with the right to change things. Trust comes from the door alone: nothing a
 client sends can open another one.
 """
 
-import trio
-from quart import Request
 from quart_trio import QuartTrio
-from quart_trio.asgi import TrioASGIHTTPConnection
 
 from nixeryd.web.api import install_api, install_health
-from nixeryd.web.asgi import App, Send, SendEvent
+from nixeryd.web.asgi import App
 from nixeryd.web.errors import install_handlers
 from nixeryd.web.guard import Guard, Policy
 from nixeryd.web.ports import Control, Door, Registry
 from nixeryd.web.registry import install_registry
 
 _MAX_REQUEST = 1024 * 1024  # bytes; nothing is pushed here
-_LAST_SEND = 5.0  # seconds
 
 
 def create_app(registry: Registry, control: Control, door: Door, policy: Policy) -> App:
@@ -28,7 +24,6 @@ def create_app(registry: Registry, control: Control, door: Door, policy: Policy)
     need is open before, and closed after, by whoever owns them.
     """
     app = QuartTrio("nixeryd", static_folder=None)
-    app.asgi_http_class = _HttpConnection
     app.config["RESPONSE_TIMEOUT"] = None  # would cut long bodies, silently
     app.config["MAX_CONTENT_LENGTH"] = _MAX_REQUEST
     # A path is what was asked for; no redirects to prettier ones.
@@ -41,23 +36,3 @@ def create_app(registry: Registry, control: Control, door: Door, policy: Policy)
     if door is not Door.MIRROR:
         install_api(app, control, may_change=door is Door.ADMIN)
     return Guard(app, policy)
-
-
-class _HttpConnection(TrioASGIHTTPConnection):
-    """Lets the last message of a response be sent whole.
-
-    Sending it makes the server report a disconnect, at which quart-trio cancels
-    the task that is still sending.
-    """
-
-    async def handle_request(  # type: ignore[override]  # quart-trio's differs too
-        self, nursery: trio.Nursery, request: Request, send: Send
-    ) -> None:
-        async def send_whole(message: SendEvent) -> None:
-            if message["type"] == "http.response.body" and not message["more_body"]:
-                with trio.move_on_after(_LAST_SEND, shield=True):
-                    await send(message)
-            else:
-                await send(message)
-
-        await super().handle_request(nursery, request, send_whole)

@@ -7,8 +7,7 @@ from hypercorn.typing import (
     ASGIFramework as App,
     ASGIReceiveCallable as Receive,
     ASGISendCallable as Send,
-    ASGISendEvent as SendEvent,
     Scope,
 )
 
-__all__ = ["App", "Receive", "Scope", "Send", "SendEvent"]
+__all__ = ["App", "Receive", "Scope", "Send"]

@@ -18,7 +18,9 @@ from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.served import BlobFile
 from nixeryd.web.ports import BlobStream, LiveBlob
 
-CHUNK = 1024 * 1024  # bytes; see the numbers in the commit message
+# Bytes. 256 KiB: 0.7 GiB/s to one client, 1 MiB: 1.1, 4 MiB: 1.2 (2 shared cores);
+# with four clients 1 MiB is best. A client that stalls holds one chunk.
+CHUNK = 1024 * 1024
 # Reads of files, apart from trio's default limiter that Nix runs and packing use.
 FILE_READS = trio.CapacityLimiter(16)
 

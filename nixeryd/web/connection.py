@@ -130,6 +130,9 @@ class Connection:
         self._receiving.cancel()
 
     async def _send(self, event: Event) -> None:
+        # Only a write may be a checkpoint. After a response's last byte quart-trio
+        # cancels the task that is still in here, and the connection would neither
+        # be closed nor timed out (tests/web/test_app.py).
         match event:
             case RawData(data=data) if data:
                 await self._write(data)

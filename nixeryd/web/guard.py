@@ -59,7 +59,11 @@ class Policy:
             ip = ipaddress.ip_address(name)
         except ValueError:
             # RFC 6761 keeps *.localhost on this machine.
-            return name in _OWN_NAMES | self.hosts or name.endswith(".localhost")
+            return (
+                name in _OWN_NAMES
+                or name in {host.lower() for host in self.hosts}
+                or name.endswith(".localhost")
+            )
         return ip.is_loopback or self.allow_remote
 
 

@@ -7,13 +7,16 @@ import os
 import resource
 import socket
 import ssl
+from functools import partial
 
 import pytest
 import trio
 import trio.testing
 
 from nixeryd.web.connection import Timeouts
-from nixeryd.web.serve import Limits
+from nixeryd.web.http11 import Http11
+from nixeryd.web.listen import open_tcp
+from nixeryd.web.serve import Limits, serve
 
 BIG = 64 * 1024 * 1024
 SHORT = Limits(grace=0.2, timeouts=Timeouts(keep_alive=0.2, write=0.2, linger=0.2))
@@ -354,3 +357,42 @@ async def test_running_out_of_files_is_waited_out(serving, caplog):
                 logger.removeHandler(handler)
         assert (await server.get("/again")).body == b"/again"
     assert os.strerror(errno.EMFILE) in caplog.text
+
+
+async def test_a_defect_in_a_connection_stays_in_it(serving, caplog, monkeypatch):
+    handle = Http11.handle
+
+    async def defective(self, event):
+        if b"/defect" in getattr(event, "data", b""):
+            raise RuntimeError("a defect")
+        await handle(self, event)
+
+    monkeypatch.setattr(Http11, "handle", defective)
+    async with serving(hello) as server, await server.connect() as other:
+        await other.request("GET", "/1")
+        async with await server.connect() as client:
+            await client.ask("GET", "/defect")
+            assert await client.rest() == b""
+        assert (await other.request("GET", "/2")).body == b"/2"
+    assert caplog.text.count("a connection failed") == 1
+
+
+async def test_a_cancelled_server_is_gone_at_once():
+    (listener,) = open_tcp(["127.0.0.1:0"])
+    port = listener.socket.getsockname()[1]
+    limits = Limits(grace=3600)
+    run = partial(serve, send_big, [listener], stop=trio.Event(), limits=limits)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(run)
+            async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+                await client.send_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+                await client.receive_some(1)  # and no more
+                nursery.cancel_scope.cancel()
+
+
+async def test_a_broken_listener_ends_the_server():
+    (listener,) = open_tcp(["127.0.0.1:0"])
+    listener.socket.shutdown(socket.SHUT_RDWR)  # accept() is EINVAL from now on
+    with pytest.RaisesGroup(OSError, flatten_subgroups=True):
+        await serve(hello, [listener], stop=trio.Event())

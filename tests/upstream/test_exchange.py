@@ -1,8 +1,10 @@
 import logging
 import ssl
 import traceback
+from functools import partial
 
 import pytest
+import trio
 import trustme
 
 from nixeryd.images.digests import Digest
@@ -272,6 +274,21 @@ async def test_no_signed_url_is_told_or_logged(
         await pull(upstream)
     assert "hush" not in str(told.value) + repr(told.value)
     assert "hush" not in caplog.text
+
+
+async def test_what_is_no_http_is_not_quoted(nursery, pace):
+    async def speak(stream):
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(b"HTTP/1.1 302 Found\r\nLocation : hush\r\n\r\n")
+
+    listeners = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), speak, 0)
+    port = listeners[0].socket.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    async with open_upstream("hub.test", url, pace=pace) as upstream:
+        with pytest.raises(UpstreamUnreachable, match="spoke no HTTP") as caught:
+            await pull(upstream)
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_success_logs_no_signed_url_either(upstream, faults, elsewhere, caplog):

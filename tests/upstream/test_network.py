@@ -1,4 +1,5 @@
 import socket
+from functools import partial
 
 import httpcore
 import pytest
@@ -36,7 +37,7 @@ async def listener(nursery):
             accepted.append(stream)
             await stream.receive_some()
 
-    listeners = await nursery.start(trio.serve_tcp, note, 0)
+    listeners = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), note, 0)
     return listeners[0].socket.getsockname()[1], accepted
 
 

@@ -47,6 +47,7 @@ class Control:
                 "name": self._source.name,
                 "path": str(self._source.path),
                 "revision": await self._source.revision(),
+                "state": self._source.checkout.state if self._source.checkout else "",
             },
             "nix": self._nix,
             "data_dir": str(self._data_dir),
@@ -72,7 +73,7 @@ class Control:
         reference = parse_reference(tag or "latest")
         if not isinstance(reference, str):
             raise NixerydError(f"{name}: pull takes a tag, not a digest")
-        with self._builder.pull(components, reference) as channel:
+        async with self._builder.pull(components, reference) as channel:
             events = _as_json(channel)
             try:
                 yield events

@@ -68,7 +68,6 @@ async def run_daemon(settings: Settings, on_ready: Callable[[Ready], None]) -> N
         listeners = stack.enter_context(_open_listeners(settings, admin_socket))
         sweep_build_roots(places.gcroots)
         nix = await open_nix()
-        sources = await open_sources(settings, nix, places.root / "demo")
         blobs = Blobs(places.blobs, places.staging)
         workshop = Workshop(
             nix,
@@ -80,7 +79,11 @@ async def run_daemon(settings: Settings, on_ready: Callable[[Ready], None]) -> N
             popularity=_popularity(settings.nix.popularity),
         )
         addresses = {door: _addresses(opened) for door, opened in listeners.items()}
-        async with _stopping() as stop, trio.open_nursery() as nursery:
+        async with (
+            _stopping() as stop,
+            trio.open_nursery() as nursery,
+            open_sources(settings, nix, places.root, nursery) as sources,
+        ):
             builder = Builder(
                 workshop,
                 sources,

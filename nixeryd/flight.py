@@ -31,11 +31,12 @@ class Flight(Generic[V]):
 
     async def wait(self) -> V:
         """Give what the work gives, to every waiter; or raise what it raises."""
-        self.waiters += 1
-        try:
-            await self._landed.wait()
-        finally:
-            self.waiters -= 1
+        if not self._landed.is_set():  # what has landed needs no patience
+            self.waiters += 1
+            try:
+                await self._landed.wait()
+            finally:
+                self.waiters -= 1
         if self._error is not None:
             # One exception object goes to many tasks: without this its
             # traceback would grow with each of them.

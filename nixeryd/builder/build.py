@@ -2,11 +2,13 @@
 
 Evaluate, realise, read the closure; nothing else runs in Nix. When evaluation
 gives the outputs of an earlier build, its manifest is used again and nothing is
-packed.
+packed. What a source evaluated to is remembered under its fingerprint, if that
+was the same before and after.
 """
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from nixeryd.nix.realise import DerivationLost, realise
 from nixeryd.nix.roots import build_roots
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
+from nixeryd.store.locks import KeyedLocks
 
 FORMAT = 1
 """Part of every build key: raise it when equal outputs give another manifest."""
@@ -62,37 +65,87 @@ class Workshop:
         self._timeout = timeout  # seconds per builder, 0 for none
         self._popularity = popularity
         self._settings = [FORMAT, tar.FORMAT, compression, sorted(popularity.items())]
+        self._locks = KeyedLocks()
         self._layers = Layers(blobs, index, compression)
         # An evaluation of nixpkgs takes a core and some 500 MB.
         self._evaluations = trio.CapacityLimiter(2)
 
+    def recall(
+        self, image: ImageName, source: Source, fingerprint: str | None
+    ) -> StoredManifest | None:
+        """Give the manifest that this state of the source gave before, if it is here.
+
+        No process is started and no file of the source is read.
+        """
+        if fingerprint is None:
+            return None
+        known = self._index.build(self._state_key(image, source, fingerprint))
+        return known if known and self._is_whole(known) else None
+
     async def build(
-        self, image: ImageName, source: Source, progress: Progress
+        self,
+        image: ImageName,
+        source: Source,
+        progress: Progress,
+        begin: Callable[[str | None], None],
     ) -> Build:
-        """Make the image; raises `NixerydError`."""
+        """Make the image; raises `NixerydError`.
+
+        `begin` hears the source's fingerprint right before it is evaluated.
+        """
         async with build_roots(self._gcroots) as roots:
             for _ in range(_ATTEMPTS - 1):
                 try:
-                    return await self._attempt(image, source, roots, progress)
+                    return await self._attempt(image, source, roots, progress, begin)
                 except DerivationLost:
                     # Nix roots what is built: a collection right after the
                     # evaluation takes the derivation. Evaluating writes it again.
                     continue
-            return await self._attempt(image, source, roots, progress)
+            return await self._attempt(image, source, roots, progress, begin)
 
     async def _attempt(
-        self, image: ImageName, source: Source, roots: Path, progress: Progress
+        self,
+        image: ImageName,
+        source: Source,
+        roots: Path,
+        progress: Progress,
+        begin: Callable[[str | None], None],
     ) -> Build:
-        evaluation = await self._evaluate(image, source, progress)
+        progress.tell(Phase(phase="evaluate"))
+        async with self._evaluations:
+            before = await source.state()
+            begin(before.fingerprint)
+            evaluation = await evaluate(
+                self._nix, source.path, image.packages, image.system
+            )
+            is_settled = before == await source.state()
         key = self._key(image, evaluation)
-        known = self._index.build(key)
-        if known and self._is_whole(known):
-            return Build(known, cached=True)
+        # Several states of the source, or several sources, may want the same.
+        async with self._locks.hold(key):
+            known = self._index.build(key)
+            is_cached = known is not None and self._is_whole(known)
+            if known is None or not is_cached:
+                known = await self._make(image, source, evaluation, roots, progress)
+                self._index.add_build(key, known)
+        if before.fingerprint is not None and is_settled:
+            self._index.add_build(
+                self._state_key(image, source, before.fingerprint), known
+            )
+        return Build(known, is_cached)
+
+    async def _make(
+        self,
+        image: ImageName,
+        source: Source,
+        evaluation: Evaluation,
+        roots: Path,
+        progress: Progress,
+    ) -> StoredManifest:
         await self._realise(evaluation, roots, progress)
         outputs = [out for package in evaluation.packages for out in package.outputs]
         closure = await query_closure(self._nix, outputs)
         progress.tell(Phase(phase="pack"))
-        manifest = await assemble(
+        return await assemble(
             image,
             evaluation.packages,
             closure,
@@ -102,15 +155,6 @@ class Workshop:
             blobs=self._blobs,
             progress=progress,
         )
-        self._index.add_build(key, manifest)
-        return Build(manifest, cached=False)
-
-    async def _evaluate(
-        self, image: ImageName, source: Source, progress: Progress
-    ) -> Evaluation:
-        progress.tell(Phase(phase="evaluate"))
-        async with self._evaluations:
-            return await evaluate(self._nix, source.path, image.packages, image.system)
 
     async def _realise(
         self, evaluation: Evaluation, roots: Path, progress: Progress
@@ -123,6 +167,18 @@ class Workshop:
             timeout=self._timeout,
             on_event=progress.tell_nix,
         )
+
+    def _state_key(self, image: ImageName, source: Source, fingerprint: str) -> str:
+        """Compute the key of all that evaluation and packing depend on."""
+        # nixpkgs reads variables even when it is given a configuration.
+        variables = sorted(
+            (name, value)
+            for name, value in os.environ.items()
+            if name.startswith(("NIXPKGS_", "NIX_PATH"))
+        )
+        nix = [self._nix.fork, self._nix.version, self._nix.options]
+        parts = [self._settings, nix, variables, image.key, source.name, fingerprint]
+        return Digest.of(json.dumps(parts).encode()).hex
 
     def _key(self, image: ImageName, evaluation: Evaluation) -> str:
         """Compute the key of all that a manifest depends on."""

@@ -1,14 +1,16 @@
-"""The builder: answers for Nix images, one build per image at a time.
+"""The builder: answers for Nix images, one build at a time for all who mean it.
 
-A build belongs to the daemon's nursery. Whoever asks while it runs waits for
-it; who leaves, cancels nothing. A failure is remembered for a minute, because
-clients ask twice (HEAD, then GET) and mean one build.
+An image whose source did not change since it was built is answered at once,
+without a process. A build belongs to the daemon's nursery: whoever asks while it
+runs waits for it, who leaves cancels nothing. But no pull gets what was
+evaluated before it began if the source has changed since: it joins a build only
+if that saw the source as it is now.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -18,38 +20,52 @@ import trio
 from nixeryd.builder import progress as events
 from nixeryd.builder.build import Build, Workshop
 from nixeryd.builder.buildlog import BuildLog
+from nixeryd.builder.failures import Failures
 from nixeryd.builder.progress import Event, Progress
 from nixeryd.builder.sources import Source, Sources
-from nixeryd.flight import Flight, Flights
+from nixeryd.builder.tickets import Tickets
+from nixeryd.flight import Flight
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.names import ImageName, NamePolicy, parse_image
-from nixeryd.images.served import BlobFile, Manifest
+from nixeryd.images.served import BlobFile, Manifest, Patience, StillBuilding
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
 
-REMEMBERED = 60.0  # seconds that a failure is
+# Seconds that a failure is remembered; less if an edit would not be noticed.
+REMEMBERED = 60.0
+REMEMBERED_BLINDLY = 10.0
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What is built: an image, whatever the order of its name, and a tag."""
-
-    image: str
-    tag: str
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
-    """A build that runs now; `since` is in seconds on trio's clock."""
+    """A build that runs now; `since` is in seconds on trio's clock.
+
+    `seen` is the fingerprint of the source when its evaluation began, which
+    nobody knows before `has_begun`.
+    """
 
     image: ImageName
     tag: str
     source: Source
     since: float
-    progress: Progress
+    progress: Progress = field(default_factory=Progress)
+    flight: Flight[Build] = field(default_factory=Flight)
+    has_begun: bool = False
+    seen: str | None = None
+
+    def begin(self, fingerprint: str | None) -> None:
+        """Note what the source is like, right before it is evaluated."""
+        self.has_begun = True
+        self.seen = fingerprint
+
+    def serves(self, fingerprint: str | None) -> bool:
+        """Tell whether a pull that begins now may wait for this build."""
+        if not self.has_begun:
+            return True
+        return fingerprint is not None and fingerprint == self.seen
 
 
 class Builder:
@@ -74,35 +90,55 @@ class Builder:
         self._index = index
         self._logs = logs
         self._now = now
-        self._flights: Flights[_Job, Build] = Flights(nursery)
-        self._runs: dict[_Job, Run] = {}
-        self._failures: dict[_Job, tuple[float, RegistryError]] = {}
+        self._nursery = nursery
+        self._latest: dict[tuple[str, str], Run] = {}  # by image and tag
+        self._runs: dict[int, Run] = {}
+        self._failures = Failures()
+        self._tickets: Tickets[Build] = Tickets()
 
     async def manifest(
-        self, repository: tuple[str, ...], reference: Digest | str
+        self,
+        repository: tuple[str, ...],
+        reference: Digest | str,
+        patience: Patience | None = None,
     ) -> Manifest:
-        """Give a manifest; by tag it is built if need be. Raises `RegistryError`."""
+        """Give a manifest; by tag it is built if need be.
+
+        Raises `RegistryError`, or `StillBuilding` when `patience` is at its end.
+        """
         if isinstance(reference, Digest):
             return self._stored(reference)
+        patience = patience or Patience()
         image = parse_image(repository, self._policy)
-        job = _Job(image.key, reference)
-        self._raise_remembered(job)
-        build = await self._start(job, image).wait()
-        return self._stored(build.manifest.digest)
+        owner = (image.key, reference)
+        flight = self._tickets.find(patience.ticket, owner)
+        if flight is None:
+            source = self._sources.of_tag(reference)
+            fingerprint = await source.fingerprint()
+            self._failures.raise_remembered((*owner, fingerprint))
+            known = self._workshop.recall(image, source, fingerprint)
+            if known is not None:
+                self._tag(image, reference, known.digest)
+                return self._stored(known.digest)
+            flight = self._join(image, reference, source, fingerprint).flight
+        with trio.move_on_after(patience.seconds):
+            build = await flight.wait()
+            return self._stored(build.manifest.digest)
+        raise StillBuilding(self._tickets.issue(flight, owner, patience.ticket))
 
-    @contextmanager
-    def pull(
+    @asynccontextmanager
+    async def pull(
         self, repository: tuple[str, ...], tag: str
-    ) -> Iterator[trio.MemoryReceiveChannel[Event]]:
+    ) -> AsyncIterator[trio.MemoryReceiveChannel[Event]]:
         """Build an image into the cache, or join its build, and hear how it goes.
 
         The last event is `Done` or `Failed`. A failure that is remembered does
         not count: a person who asks again wants it tried again.
         """
         image = parse_image(repository, self._policy)
-        job = _Job(image.key, tag)
-        self._start(job, image)
-        with self._runs[job].progress.follow() as channel:
+        source = self._sources.of_tag(tag)
+        run = self._join(image, tag, source, await source.fingerprint())
+        with run.progress.follow() as channel:
             yield channel
 
     def blob(self, digest: Digest) -> BlobFile:
@@ -140,40 +176,33 @@ class Builder:
             )
         return Manifest(body, digest, known.media_type)
 
-    def _start(self, job: _Job, image: ImageName) -> Flight[Build]:
-        source = self._sources.of_tag(job.tag)
-        if job not in self._runs:
-            self._runs[job] = Run(
-                image, job.tag, source, trio.current_time(), Progress()
-            )
-        return self._flights.start(job, partial(self._build, job))
+    def _tag(self, image: ImageName, tag: str, digest: Digest) -> None:
+        if self._index.tagged(image.key, tag) != digest:
+            self._index.set_tag(image.key, tag, image.repository, digest, self._now())
 
-    def _raise_remembered(self, job: _Job) -> None:
-        until, error = self._failures.get(job, (0.0, None))
-        if error is not None and trio.current_time() < until:
-            raise error
-        self._failures.pop(job, None)
+    def _join(
+        self, image: ImageName, tag: str, source: Source, fingerprint: str | None
+    ) -> Run:
+        """Give the run to wait for; no await, so nobody starts the same twice."""
+        run = self._latest.get((image.key, tag))
+        if run is None or not run.serves(fingerprint):
+            run = Run(image, tag, source, trio.current_time())
+            self._latest[image.key, tag] = self._runs[id(run)] = run
+            self._nursery.start_soon(run.flight.fly, partial(self._build, run))
+        return run
 
-    def _remember(self, job: _Job, error: RegistryError) -> None:
-        now = trio.current_time()
-        # Swept here, so that names nobody asks for again do not pile up.
-        self._failures = {
-            other: failure
-            for other, failure in self._failures.items()
-            if now < failure[0]
-        }
-        self._failures[job] = (now + REMEMBERED, error)
-
-    async def _build(self, job: _Job) -> Build:
-        run = self._runs[job]
+    async def _build(self, run: Run) -> Build:
         try:
             with BuildLog.of_image(self._logs, run.image.repository) as build_log:
-                return await self._logged(job, run, build_log)
+                return await self._logged(run, build_log)
         finally:
-            del self._runs[job]
+            del self._runs[id(run)]
+            owner = (run.image.key, run.tag)
+            if self._latest.get(owner) is run:
+                del self._latest[owner]
             run.progress.close()
 
-    async def _logged(self, job: _Job, run: Run, build_log: BuildLog) -> Build:
+    async def _logged(self, run: Run, build_log: BuildLog) -> Build:
         name = run.image.repository
         bound = log.bind(image=name, tag=run.tag, source=run.source.name)
 
@@ -184,17 +213,21 @@ class Builder:
 
         run.progress.listen(note)
         try:
-            build = await self._workshop.build(run.image, run.source, run.progress)
+            build = await self._workshop.build(
+                run.image, run.source, run.progress, run.begin
+            )
         except NixerydError as error:
             told = _as_registry_error(error, build_log)
-            self._remember(job, told)
+            seconds = REMEMBERED if run.seen else REMEMBERED_BLINDLY
+            self._failures.remember((run.image.key, run.tag, run.seen), told, seconds)
             build_log.write(told.message)
             bound.warning("build failed", error=told.message)
             run.progress.tell(events.Failed(message=told.message))
             raise told from error
-        self._failures.pop(job, None)
+        self._failures.forget((run.image.key, run.tag, run.seen))
         digest = build.manifest.digest
-        self._index.set_tag(job.image, run.tag, name, digest, self._now())
+        if self._latest.get((run.image.key, run.tag)) is run:
+            self._tag(run.image, run.tag, digest)
         bound.info(
             "built",
             digest=str(digest),

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from nixeryd.images.forest import NodeKind
 
+_STORE = "/nix/store/"
+
 
 def list_directory(path: str) -> dict[str, NodeKind]:
     """List a directory, following links for their kind; {} if it is none."""
@@ -18,7 +20,8 @@ def list_directory(path: str) -> dict[str, NodeKind]:
 def _kind(entry: os.DirEntry[str]) -> NodeKind:
     if entry.is_dir(follow_symlinks=False):
         return NodeKind.DIRECTORY
-    if entry.is_dir():
+    # A link out of the store means a place in the image, not on this machine.
+    if entry.is_dir() and os.path.realpath(entry.path).startswith(_STORE):
         return NodeKind.LINK_TO_DIRECTORY
     return NodeKind.LEAF
 

@@ -94,6 +94,7 @@ class Progress:
         self._kept: deque[Event] = deque(maxlen=KEPT)
         self._followers: set[trio.MemorySendChannel[Event]] = set()
         self._listeners: list[Callable[[Event], None]] = []
+        self._is_closed = False
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Call this with each event from now on."""
@@ -117,7 +118,8 @@ class Progress:
             self.tell(ours)
 
     def close(self) -> None:
-        """End every follower's events."""
+        """End every follower's events, also of those that come later."""
+        self._is_closed = True
         for follower in self._followers:
             follower.close()
         self._followers.clear()
@@ -128,7 +130,10 @@ class Progress:
         send, receive = trio.open_memory_channel[Event](_BEHIND)
         for event in self._kept:
             send.send_nowait(event)
-        self._followers.add(send)
+        if self._is_closed:
+            send.close()
+        else:
+            self._followers.add(send)
         try:
             with receive:
                 yield receive

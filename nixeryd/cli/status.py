@@ -27,6 +27,7 @@ def _render(found: dict[str, Any]) -> str:
         ("nixeryd", f"{found['version']}, pid {found['pid']}"),
         *((door, ", ".join(where)) for door, where in found["listeners"].items()),
         ("source", f"{source['name']}: {source['path']}{revision}"),
+        ("changes", source["state"]),
         ("nix", found["nix"]),
         ("data", found["data_dir"]),
         ("images", str(found["images"])),

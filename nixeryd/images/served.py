@@ -23,6 +23,25 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How many seconds an asker waits for a manifest.
+
+    `ticket` is what `StillBuilding` gave them when they asked before.
+    """
+
+    seconds: float = float("inf")
+    ticket: str | None = None
+
+
+class StillBuilding(Exception):  # noqa: N818  no error: come back with the ticket
+    """The manifest is not there yet; its build goes on."""
+
+    def __init__(self, ticket: str) -> None:
+        super().__init__(ticket)
+        self.ticket = ticket
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A manifest, byte for byte as its digest says."""
 

@@ -153,6 +153,13 @@ class Index:
                 (image, tag, repository, str(manifest), now),
             )
 
+    def tagged(self, image: str, tag: str) -> Digest | None:
+        """Find what a tag points at."""
+        row = self._db.execute(
+            "SELECT manifest FROM tags WHERE image = ? AND tag = ?", (image, tag)
+        ).fetchone()
+        return None if row is None else Digest.parse(row[0])
+
     def tags(self, image: str) -> list[str]:
         """List the tags of an image that were built, sorted."""
         rows = self._db.execute(
@@ -205,7 +212,7 @@ def _prepare(path: Path) -> sqlite3.Connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version not in (0, VERSION):
             message = f"index version {version}, expected {VERSION}"
-            raise sqlite3.DatabaseError(message)
+            raise sqlite3.DatabaseError(message)  # noqa: TRY301  as if it were broken
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:

@@ -1,5 +1,5 @@
 import platform
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
 import pytest
@@ -8,6 +8,7 @@ import trio
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
 from nixeryd.builder.sources import Source, Sources
+from nixeryd.fingerprint import open_checkout
 from nixeryd.images.names import NamePolicy
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
@@ -15,8 +16,8 @@ from nixeryd.store.index import open_index
 
 
 @asynccontextmanager
-async def open_builder(nix, source, data_dir, compression="none"):
-    """A whole builder with its own data directory; `.blobs` is its store."""
+async def open_builder(nix, source, data_dir, compression="none", *, watch=False):
+    """A whole builder with its own data directory; `watch` watches the source."""
     with open_data_dir(data_dir) as places, open_index(places.index) as index:
         blobs = Blobs(places.blobs, places.staging)
         workshop = Workshop(
@@ -28,10 +29,16 @@ async def open_builder(nix, source, data_dir, compression="none"):
             timeout=0,
             popularity={},
         )
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+            checkout = None
+            if watch:
+                checkout = await stack.enter_async_context(
+                    open_checkout(source, nursery)
+                )
+                await checkout.wait_opened()
             builder = Builder(
                 workshop,
-                Sources({"here": Source("here", source)}, "here"),
+                Sources({"here": Source("here", source, checkout)}, "here"),
                 NamePolicy(
                     f"{platform.machine()}-linux",
                     always=(),

@@ -64,7 +64,7 @@ async def test_a_restart_needs_no_packing(nix, demo_source, tmp_path):
     async with open_builder(nix, demo_source, tmp_path / "data") as builder:
         first = await builder.manifest(("hello",), "latest")
     async with open_builder(nix, demo_source, tmp_path / "data") as builder:
-        with builder.pull(("hello",), "latest") as channel:
+        async with builder.pull(("hello",), "latest") as channel:
             told = [event async for event in channel]
         assert await builder.manifest(("hello",), "latest") == first
     assert told[-1].cached
@@ -130,30 +130,15 @@ async def test_a_person_who_pulls_again_gets_another_try(nix, write_set, tmp_pat
     write_set('bad = make "bad" "false";', salt="first")
     source = tmp_path / "set.nix"
     async with open_builder(nix, source, tmp_path / "data") as builder:
-        with builder.pull(("bad",), "latest") as channel:
+        async with builder.pull(("bad",), "latest") as channel:
             told = [event async for event in channel]
         assert isinstance(told[-1], events.Failed)
         write_set('bad = make "bad" "echo mended > $out";')
-        with builder.pull(("bad",), "latest") as channel:
+        async with builder.pull(("bad",), "latest") as channel:
             told = [event async for event in channel]
         assert isinstance(told[-1], events.Done)
         # And with that the failure is forgotten for everybody.
         assert await builder.manifest(("bad",), "latest")
-
-
-async def test_a_failure_is_forgotten_after_a_minute(
-    nix, demo_source, tmp_path, autojump_clock
-):
-    # Real processes and a jumping clock do not mix, so Nix is not asked.
-    async with open_builder(nix, demo_source, tmp_path / "data") as builder:
-        error = RegistryError(ErrorCode.DENIED, "broken")
-        builder._remember("job", error)
-        with pytest.raises(RegistryError, match="broken"):
-            builder._raise_remembered("job")
-        await trio.sleep(61)
-        builder._raise_remembered("job")
-        builder._remember("another", error)
-        assert list(builder._failures) == ["another"]
 
 
 @pytest.mark.parametrize(
@@ -206,10 +191,12 @@ async def test_no_root_and_no_staging_file_is_left(demo_builder, tmp_path):
 
 async def test_a_stopped_build_leaves_nothing_behind(nix, write_set, tmp_path):
     source = write_set('slow = make "slow" "echo x >> ${ran}; while :; do :; done";')
-    async with open_builder(nix, source, tmp_path / "data") as builder:
-        with builder.pull(("slow",), "latest") as channel:
-            async for event in channel:
-                if isinstance(event, events.Building):
-                    break
+    async with (
+        open_builder(nix, source, tmp_path / "data") as builder,
+        builder.pull(("slow",), "latest") as channel,
+    ):
+        async for event in channel:
+            if isinstance(event, events.Building):
+                break
     assert list((tmp_path / "data" / "gcroots").iterdir()) == []
     assert list((tmp_path / "data" / "staging").iterdir()) == []

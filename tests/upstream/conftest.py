@@ -6,6 +6,7 @@ from nixeryd.upstream import Upstream, open_upstream
 from tests.upstream.fixtures import (
     elsewhere,
     faults,
+    gated,
     pace,
     private_registry,
     realm,
@@ -16,6 +17,7 @@ from tests.upstream.fixtures import (
 __all__ = [
     "elsewhere",
     "faults",
+    "gated",
     "pace",
     "private_registry",
     "realm",

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from nixeryd.upstream import Pace
+from nixeryd.upstream import LoginSource, Pace
+from nixeryd.upstream.credentials import Login
 from tests.upstream.faults import FaultServer
 from tests.upstream.registries import (
+    PASSWORD,
+    USER,
     DebianRegistry,
     Image,
     make_image,
@@ -33,6 +36,16 @@ class Waits:
     async def __call__(self, seconds: float) -> None:
         self.seconds.append(seconds)
         await trio.lowlevel.checkpoint()
+
+
+def logged_in(username=USER, password=PASSWORD, **kwargs) -> LoginSource:
+    """Make a login that is always this one."""
+
+    async def login() -> Login:
+        await trio.lowlevel.checkpoint()
+        return Login(username, password, **kwargs)
+
+    return login
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +97,10 @@ def waits() -> Waits:
 def pace(waits) -> Pace:
     """The real rules; waiting is noted instead of done, and nothing is random."""
     return Pace(sleep=waits, jitter=lambda: 1.0)
+
+
+@pytest.fixture
+def gated(faults, realm) -> FaultServer:
+    """The registry behind a gate that wants a token of `realm`."""
+    faults.on("/v2/", realm.gate)
+    return faults

@@ -1,6 +1,3 @@
-import hashlib
-import json
-
 import httpx
 import pytest
 import trio
@@ -16,7 +13,7 @@ from nixeryd.upstream import (
 )
 from tests.upstream.faults import Change, FaultServer, Hold, Reply
 from tests.upstream.fixtures import IMAGE
-from tests.upstream.registries import INDEX, MANIFEST, digest_of
+from tests.upstream.registries import MANIFEST
 
 REPOSITORY = IMAGE.repository
 LAYER = IMAGE.layers[0]
@@ -39,29 +36,6 @@ async def test_head_tells_digest_type_and_size(upstream, faults, reference):
     assert head.media_type == MANIFEST
     assert head.size == len(IMAGE.manifest)
     assert [r.method for r in faults.seen] == ["HEAD"]
-
-
-@pytest.mark.parametrize("reference", ["latest", Digest.parse(IMAGE.digest)])
-async def test_a_manifest_comes_byte_for_byte(upstream, reference):
-    fetched = await upstream.get_manifest(REPOSITORY, reference)
-    assert fetched.body == IMAGE.manifest
-    assert str(fetched.digest) == IMAGE.digest
-    assert fetched.media_type == MANIFEST
-
-
-async def test_an_index_comes_as_an_index(upstream, registry):
-    child = {
-        "mediaType": MANIFEST,
-        "digest": IMAGE.digest,
-        "size": len(IMAGE.manifest),
-        "platform": {"architecture": "amd64", "os": "linux"},
-    }
-    body = json.dumps(
-        {"schemaVersion": 2, "mediaType": INDEX, "manifests": [child]}
-    ).encode()
-    registry.push_manifest(REPOSITORY, "index", body, INDEX)
-    fetched = await upstream.get_manifest(REPOSITORY, "index")
-    assert (fetched.body, fetched.media_type) == (body, INDEX)
 
 
 async def test_a_blob_comes_whole(upstream):
@@ -190,21 +164,6 @@ async def test_cookies_are_not_kept(upstream, faults):
     assert "cookie" not in faults.seen[1].headers
 
 
-async def test_tags_are_listed(upstream, registry):
-    registry.push(IMAGE, "latest", "1.0")
-    page = await upstream.tags(REPOSITORY)
-    assert {"1.0", "latest"} <= set(page.names)
-    assert page.next_last is None
-
-
-async def test_a_page_of_tags_names_the_next(upstream, faults):
-    link = f'</v2/{REPOSITORY}/tags/list?last=b&n=2>; rel="next"'
-    faults.on("tags/list", Reply(200, {"Link": link}, b'{"tags":["a","b"]}'))
-    page = await upstream.tags(REPOSITORY, n=2, last="0+1")
-    assert (page.names, page.next_last) == (("a", "b"), "b")
-    assert faults.seen[0].target.endswith("tags/list?n=2&last=0%2B1")
-
-
 async def test_rate_limits_are_read_from_every_answer(upstream, faults):
     quota = {
         "RateLimit-Limit": "100;w=21600",
@@ -240,99 +199,6 @@ async def test_a_refusal_is_denied(upstream, faults, status):
     faults.on("", Reply(status))
     with pytest.raises(UpstreamDenied, match=r"^hub\.test: "):
         await upstream.get_manifest(REPOSITORY, "latest")
-
-
-@pytest.mark.parametrize(
-    ("answer", "complaint"),
-    [
-        (Change(corrupt_at=5), "digest"),
-        (Change(headers={"Docker-Content-Digest": digest_of(b"x")}), "digest"),
-        (Change(headers={"Content-Type": "text/html"}), "'text/html'"),
-        (Change(headers={"Content-Type": None}), "'nothing'"),
-        (Change(headers={"Content-Type": INDEX}), "type"),
-        (Reply(200, {"Content-Type": MANIFEST}, b"{"), "no JSON"),
-        (Reply(200, {"Content-Type": MANIFEST}, b"[" * 100_000), "no JSON"),
-        (Reply(200, {"Content-Type": MANIFEST}, b"\xff"), "no JSON"),
-        (Reply(200, {"Content-Type": MANIFEST}, b"[]"), "schema 2"),
-        (Reply(200, {"Content-Type": MANIFEST}, b'{"schemaVersion":1}'), "schema 2"),
-        (Reply(200, {"Content-Type": MANIFEST}, b" " * (4 << 20) + b"{}"), "4194304"),
-        (
-            Change(
-                headers={
-                    "Content-Type": "application/vnd.docker.distribution"
-                    ".manifest.v1+prettyjws"
-                }
-            ),
-            "schema 1",
-        ),
-        (Reply(418), "418"),
-    ],
-)
-async def test_a_manifest_that_is_none_is_refused(upstream, faults, answer, complaint):
-    faults.on("GET", answer)
-    with pytest.raises(UpstreamBroken, match=rf"^hub\.test: .*{complaint}"):
-        await upstream.get_manifest(REPOSITORY, "latest")
-
-
-async def test_a_manifest_must_have_the_digest_it_was_asked_by(upstream, faults):
-    faults.on("", Reply(200, {"Content-Type": MANIFEST}, b'{"schemaVersion":2}'))
-    with pytest.raises(UpstreamBroken, match="digest"):
-        await upstream.get_manifest(REPOSITORY, Digest.parse(IMAGE.digest))
-
-
-async def test_a_manifest_without_a_digest_header_is_taken(upstream, faults):
-    faults.on("", Change(headers={"Docker-Content-Digest": None}))
-    fetched = await upstream.get_manifest(REPOSITORY, "latest")
-    assert str(fetched.digest) == IMAGE.digest
-    assert (await upstream.head_manifest(REPOSITORY, "latest")).digest is None
-
-
-async def test_head_must_be_of_the_digest_it_was_asked_by(upstream, faults):
-    wrong = {"Docker-Content-Digest": digest_of(b"x")}
-    faults.on("HEAD", Change(headers=wrong))
-    with pytest.raises(UpstreamBroken, match="under the name of"):
-        await upstream.head_manifest(REPOSITORY, Digest.parse(IMAGE.digest))
-
-
-async def test_the_largest_manifest_is_taken(upstream, faults):
-    body = b'{"schemaVersion":2}'.ljust(4 << 20)
-    faults.on("", Reply(200, {"Content-Type": MANIFEST}, body))
-    fetched = await upstream.get_manifest(REPOSITORY, "latest")
-    assert fetched.digest.hex == hashlib.sha256(body).hexdigest()
-
-
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"tags":"a"}', b"[" * 99_999])
-async def test_a_list_of_tags_that_is_none_is_refused(upstream, faults, body):
-    faults.on("", Reply(body=body))
-    with pytest.raises(UpstreamBroken, match="tags"):
-        await upstream.tags(REPOSITORY)
-
-
-async def test_a_list_of_tags_has_an_end(upstream, faults):
-    faults.on("", Reply(body=b" " * (16 << 20) + b'{"tags":[]}'))
-    with pytest.raises(UpstreamBroken, match="16777216"):
-        await upstream.tags(REPOSITORY)
-
-
-@pytest.mark.parametrize(
-    ("link", "next_last"),
-    [
-        ('</v2/x/tags/list?next_page=opaque&n=2>; rel="next"', "b"),
-        ('<http://[::1>; rel="next"', "b"),
-        ('</v2/x/tags/list?last=z>; rel="prev"', None),
-        ("nonsense", None),
-    ],
-)
-async def test_the_next_page_follows_the_last_tag(upstream, faults, link, next_last):
-    faults.on("tags/list", Reply(200, {"Link": link}, b'{"tags":["a","b"]}'))
-    assert (await upstream.tags(REPOSITORY)).next_last == next_last
-
-
-async def test_no_tags_may_be_null_and_nonsense_is_dropped(upstream, faults):
-    faults.on("", Reply(body=b'{"tags":["ok",7,"../x","a b"]}'))
-    assert (await upstream.tags(REPOSITORY)).names == ("ok",)
-    faults.on("", Reply(body=b'{"tags":null}'))
-    assert (await upstream.tags(REPOSITORY)).names == ()
 
 
 @pytest.mark.parametrize(

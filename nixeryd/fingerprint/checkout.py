@@ -198,11 +198,19 @@ class Checkout:
         while True:
             await trio.lowlevel.wait_readable(view.queue)
             async with self._lock:
-                if view is self._view and view.is_current(0):
-                    continue
-                if view is self._view and (reason := view.lost()) is not None:
+                if view is not self._view:
+                    return
+                view.is_current(0)
+                if (reason := view.lost()) is not None:
                     self._open_again(reason)
             await trio.sleep(_PAUSE)
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a service user may have none
+        return Path("/")
 
 
 def _go_on() -> None:
@@ -224,7 +232,7 @@ async def open_checkout(
     again. `watch_limit` bounds the directories watched (about 1 KiB of kernel
     memory each). Raises nothing for a source that is not there: it may come.
     """
-    opening = Opening(source, home or Path.home(), memory, watch_limit)
+    opening = Opening(source, home or _home(), memory, watch_limit)
     checkout = Checkout(opening)
     scope, ended = trio.CancelScope(), trio.Event()
 

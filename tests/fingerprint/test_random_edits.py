@@ -10,9 +10,9 @@ import hashlib
 import os
 import random
 import shutil
-import stat
 import subprocess
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -26,17 +26,13 @@ def oracle(root, git):
         if ".git" in directories:
             directories.remove(".git")
         directories.sort()
-        seen.append(os.path.relpath(directory, root))
-        for name in sorted(files + directories):
-            path = os.path.join(directory, name)
-            mode = os.lstat(path).st_mode
-            if stat.S_ISLNK(mode):
-                seen.append((name, os.readlink(path)))
-            if stat.S_ISREG(mode) or os.path.isfile(path):
-                with open(path, "rb") as opened:
-                    content = opened.read()
-                executable = bool(os.stat(path).st_mode & 0o100)
-                seen.append((name, executable, content))
+        seen.append(directory)
+        for path in (Path(directory, name) for name in sorted(files + directories)):
+            if path.is_symlink():
+                seen.append((path, path.readlink()))
+            if path.is_file():
+                executable = bool(path.stat().st_mode & 0o100)
+                seen.append((path, executable, path.read_bytes()))
     return hashlib.sha256(repr(seen).encode()).hexdigest()
 
 
@@ -271,9 +267,7 @@ async def test_the_next_daemon_finds_the_same_fingerprint(
         found = set()
         for limit in (None, 0):
             for options in ({}, {"memory": memory}):
-                async with opened(
-                    repository, watch_limit=limit, **options
-                ) as checkout:
+                async with opened(repository, watch_limit=limit, **options) as checkout:
                     found.add(await checkout.fingerprint())
         assert len(found) == 1
         for _ in range(5):

@@ -68,6 +68,7 @@ class Settings(_Table, frozen=True):
     mirror_listen: tuple[str, ...] = ("127.0.0.1:5001",)
     allow_remote: bool = False
     hosts: tuple[str, ...] = ()  # more names that this machine is asked by
+    hold: Annotated[float, msgspec.Meta(gt=0)] = 25.0  # seconds: see web.waiting
     source: str = ""  # "": the first of sources, or what is found
     sources: dict[SourceName, Source] = {}
     upstreams: dict[str, Upstream] = {}

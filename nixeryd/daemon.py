@@ -112,7 +112,9 @@ async def run_daemon(settings: Settings, on_ready: Callable[[Ready], None]) -> N
             policy = Policy(frozenset(settings.hosts), settings.allow_remote)
             async with trio.open_nursery() as servers:
                 for door, opened in listeners.items():
-                    app = create_app(registry, control, door, policy)
+                    app = create_app(
+                        registry, control, door, policy, hold=settings.hold
+                    )
                     servers.start_soon(_serve, app, opened, stop)
                 on_ready(
                     Ready(

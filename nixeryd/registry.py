@@ -17,7 +17,7 @@ from nixeryd.images.routes import (
     Upstream,
     decide,
 )
-from nixeryd.images.served import BlobFile, Manifest, Origin
+from nixeryd.images.served import BlobFile, Manifest, Origin, Patience
 
 
 class Registry:
@@ -36,11 +36,15 @@ class Registry:
         self._own_hosts = own_hosts
         self._nix_prefixes = nix_prefixes
 
-    async def manifest(self, request: ManifestRoute, origin: Origin) -> Manifest:
+    async def manifest(
+        self, request: ManifestRoute, origin: Origin, patience: Patience
+    ) -> Manifest:
         """Give a manifest, made or fetched if need be."""
         match self._decide(request.repository, origin):
             case Nix(components):
-                return await self._builder.manifest(components, request.reference)
+                return await self._builder.manifest(
+                    components, request.reference, patience
+                )
             case Upstream() as upstream:
                 raise _not_mirrored(upstream)
             case other:

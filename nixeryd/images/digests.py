@@ -36,7 +36,7 @@ class Digest:
         if not text.startswith(_ALGORITHM):
             raise RegistryError(
                 ErrorCode.DIGEST_INVALID,
-                f"{text[:80]!r} is not a sha256 digest: expected sha256:<64 hex digits>",
+                f"{text[:80]!r} is no sha256 digest: expected sha256:<64 hex digits>",
             )
         return cls(text.removeprefix(_ALGORITHM))
 

@@ -13,12 +13,22 @@ from nixeryd.web.errors import install_handlers
 from nixeryd.web.guard import Guard, Policy
 from nixeryd.web.ports import Control, Door, Registry
 from nixeryd.web.registry import install_registry
+from nixeryd.web.waiting import HOLD
 
 _MAX_REQUEST = 1024 * 1024  # bytes; nothing is pushed here
 
 
-def create_app(registry: Registry, control: Control, door: Door, policy: Policy) -> App:
+def create_app(
+    registry: Registry,
+    control: Control,
+    door: Door,
+    policy: Policy,
+    *,
+    hold: float = HOLD,
+) -> App:
     """Make the ASGI app for the listeners of one door.
+
+    A manifest that takes more than `hold` seconds is waited for in turns.
 
     Neither startup nor shutdown hooks of the framework are run: what the ports
     need is open before, and closed after, by whoever owns them.
@@ -32,7 +42,7 @@ def create_app(registry: Registry, control: Control, door: Door, policy: Policy)
     install_handlers(app)
     install_health(app)
     if door is not Door.ADMIN:
-        install_registry(app, registry, mirror=door is Door.MIRROR)
+        install_registry(app, registry, mirror=door is Door.MIRROR, hold=hold)
     if door is not Door.MIRROR:
         install_api(app, control, may_change=door is Door.ADMIN)
     return Guard(app, policy)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.routes import BlobRoute, ManifestRoute, TagsRoute
-from nixeryd.images.served import BlobFile, Manifest, Origin
+from nixeryd.images.served import BlobFile, Manifest, Origin, Patience
 
 
 class Door(StrEnum):
@@ -48,7 +48,11 @@ class LiveBlob(Protocol):
 class Registry(Protocol):
     """Answers the questions of the distribution spec's read side."""
 
-    async def manifest(self, request: ManifestRoute, origin: Origin) -> Manifest: ...
+    async def manifest(
+        self, request: ManifestRoute, origin: Origin, patience: Patience
+    ) -> Manifest:
+        """Give a manifest; raises StillBuilding when `patience` is at its end."""
+        ...
 
     async def blob(self, request: BlobRoute, origin: Origin) -> BlobFile | LiveBlob: ...
 

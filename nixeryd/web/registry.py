@@ -20,7 +20,7 @@ from quart_trio.wrappers import TrioResponse
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
-from nixeryd.images.manifests import EMPTY_INDEX, INDEX_TYPE
+from nixeryd.images.manifests import EMPTY_INDEX, INDEX_TYPE, MANIFEST_TYPE
 from nixeryd.images.ranges import RangeNotSatisfiable, parse_range
 from nixeryd.images.routes import (
     ApiVersion,
@@ -30,18 +30,21 @@ from nixeryd.images.routes import (
     TagsRoute,
     route,
 )
-from nixeryd.images.served import Origin
+from nixeryd.images.served import Origin, Patience, StillBuilding
 from nixeryd.web.bodies import open_body
 from nixeryd.web.errors import UNKNOWN, error_body, respond
 from nixeryd.web.ports import Registry
+from nixeryd.web.waiting import HOLD, LateBody, Turn
 
 _ROOT = "/v2"
 _BLOB_TYPE = "application/octet-stream"
 _NAMESPACE = re.compile(r"[A-Za-z0-9.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?", re.ASCII)
 
 
-def install_registry(app: QuartTrio, registry: Registry, *, mirror: bool) -> None:
-    """Let `registry` answer all of /v2 in `app`."""
+def install_registry(
+    app: QuartTrio, registry: Registry, *, mirror: bool, hold: float = HOLD
+) -> None:
+    """Let `registry` answer all of /v2 in `app`; `hold` seconds for a manifest."""
 
     # Not a route: the framework decodes %2F before it matches, and a repository
     # name has as many slashes as it likes.
@@ -50,7 +53,7 @@ def install_registry(app: QuartTrio, registry: Registry, *, mirror: bool) -> Non
         path = request.scope["raw_path"].decode("ascii")
         if path != _ROOT and not path.startswith(_ROOT + "/"):
             return None
-        return await _answer(registry, path, mirror=mirror)
+        return await _answer(registry, path, mirror=mirror, hold=hold)
 
     @app.after_request
     async def tell_version(response: Response) -> Response:
@@ -59,7 +62,9 @@ def install_registry(app: QuartTrio, registry: Registry, *, mirror: bool) -> Non
         return response
 
 
-async def _answer(registry: Registry, path: str, *, mirror: bool) -> Response:
+async def _answer(
+    registry: Registry, path: str, *, mirror: bool, hold: float
+) -> Response:
     if request.method not in {"GET", "HEAD"}:
         raise RegistryError(
             ErrorCode.UNSUPPORTED, "this registry is only read from; nothing is pushed"
@@ -70,7 +75,15 @@ async def _answer(registry: Registry, path: str, *, mirror: bool) -> Response:
         case ApiVersion():
             response = respond(200, b"{}")
         case ManifestRoute() as asked:
-            response = await _manifest(registry, asked, origin)
+            turn = Turn.of(query)
+            try:
+                response = await _manifest(registry, asked, origin, turn.patience(hold))
+            except StillBuilding as still:
+                if turn.is_last:
+                    response = _late(registry, asked, origin, still.ticket)
+                else:
+                    location = turn.next_location(path, query, still.ticket)
+                    response = respond(307, b"{}", {"Location": location})
         case BlobRoute() as asked:
             response = await _blob(registry, asked, origin)
         case TagsRoute() as asked:
@@ -92,9 +105,9 @@ def _namespace(text: str | None) -> str | None:
 
 
 async def _manifest(
-    registry: Registry, asked: ManifestRoute, origin: Origin
+    registry: Registry, asked: ManifestRoute, origin: Origin, patience: Patience
 ) -> Response:
-    manifest = await registry.manifest(asked, origin)
+    manifest = await registry.manifest(asked, origin, patience)
     if _has_already(manifest.digest):
         return _not_modified(manifest.digest)
     return respond(
@@ -103,6 +116,18 @@ async def _manifest(
         _identity(manifest.digest),
         content_type=manifest.media_type,
     )
+
+
+def _late(
+    registry: Registry, asked: ManifestRoute, origin: Origin, ticket: str
+) -> Response:
+    """Answer when there is no other way to wait: see `nixeryd.web.waiting`."""
+    body = LateBody(lambda: registry.manifest(asked, origin, Patience(ticket=ticket)))
+    is_head = request.method == "HEAD"
+    response = TrioResponse(b"" if is_head else body, content_type=MANIFEST_TYPE)
+    # A length of 0 would be believed.
+    response.headers.pop("Content-Length", None)
+    return response
 
 
 async def _blob(registry: Registry, asked: BlobRoute, origin: Origin) -> Response:

@@ -171,6 +171,7 @@ class MemoryRegistry:
         self.blobs = {}
         self.tag_lists = {}
         self.asked = []  # (route, origin)
+        self.patience = []  # with which manifests were asked for
 
     def add_blob(self, data: bytes) -> Digest:
         digest = Digest.of(data)
@@ -187,8 +188,9 @@ class MemoryRegistry:
         self.tag_lists.setdefault(repository, []).append(tag)
         return manifest.digest
 
-    async def manifest(self, request, origin):
+    async def manifest(self, request, origin, patience):
         self.asked.append((request, origin))
+        self.patience.append(patience)
         found = self.manifests.get((request.repository, request.reference))
         match found:
             case None:

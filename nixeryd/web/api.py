@@ -78,7 +78,8 @@ class _Events(ResponseBody):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._stack.__aexit__(kind, error, traceback)
+        # What it holds shields its own clean-up.
+        await self._stack.__aexit__(kind, error, traceback)  # noqa: ASYNC102
 
 
 @trio.as_safe_channel
@@ -87,10 +88,10 @@ async def _tell(control: Control, names: Sequence[str]) -> AsyncGenerator[bytes,
         try:
             async with control.pull(name) as events:
                 async for event in events:
-                    yield _line(name, event)
+                    yield _line(name, event)  # noqa: ASYNC119  a safe channel
         except NixerydError as error:
             code = error.code if isinstance(error, RegistryError) else "UNKNOWN"
-            yield _line(name, {"event": "error", "code": code, "message": str(error)})
+            yield _line(name, {"type": "error", "code": code, "message": str(error)})
 
 
 def _line(name: str, event: Mapping[str, object]) -> bytes:

@@ -46,7 +46,7 @@ class Limits:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
-async def serve(
+async def serve(  # noqa: ASYNC128  it is handed on
     app: App,
     listeners: Sequence[trio.SocketListener],
     *,
@@ -127,6 +127,7 @@ async def _accept_one(listener: trio.SocketListener) -> trio.SocketStream:
                     os.strerror(error.errno),
                     _OVERLOAD_PAUSE,
                 )
-                await trio.sleep(_OVERLOAD_PAUSE)
+                # Of the error nothing is wanted any more.
+                await trio.sleep(_OVERLOAD_PAUSE)  # noqa: ASYNC120
             elif error.errno not in _CLIENT_GONE:
                 raise

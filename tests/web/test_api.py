@@ -63,7 +63,7 @@ async def test_a_failure_is_a_line_and_the_next_is_tried(admin, control):
     control.scripts["b"] = [{"event": "done"}]
     answer = await admin.request("POST", "/api/v1/pull", body=pull("a", "b"))
     assert lines_of(answer) == [
-        {"name": "a", "event": "error", "code": "MANIFEST_UNKNOWN", "message": "no a"},
+        {"name": "a", "type": "error", "code": "MANIFEST_UNKNOWN", "message": "no a"},
         {"name": "b", "event": "done"},
     ]
 

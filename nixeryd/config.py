@@ -17,6 +17,7 @@ import msgspec
 
 from nixeryd import paths
 from nixeryd.images.errors import NixerydError
+from nixeryd.images.sizes import SizeError, parse_size
 
 Compression = Literal["none", "gzip", "zstd"]
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
@@ -52,8 +53,13 @@ class Upstream(_Table, frozen=True):
 
 
 class Cache(_Table, frozen=True):
-    max_size: str = "20GB"
+    max_size: str | int = "20GB"  # 0: no cap
     compression: Compression = "none"
+
+    @property
+    def cap(self) -> int | None:
+        """What the blobs may take together, in bytes; None for no cap."""
+        return parse_size(str(self.max_size)) or None
 
 
 class Nix(_Table, frozen=True):
@@ -178,8 +184,11 @@ def _check(layer: Mapping[str, Any], origin: str) -> None:
     try:
         # Environment variables are text: numbers and booleans are read from it.
         msgspec.convert(layer, Settings, strict=origin != "the environment")
+        parse_size(str(layer.get("cache", {}).get("max_size", "0")))
     except msgspec.ValidationError as error:
         raise ConfigError(f"{origin}: {_explain(str(error))}") from error
+    except SizeError as error:
+        raise ConfigError(f"{origin}: cache.max_size: {error}") from error
 
 
 def _explain(message: str) -> str:

@@ -66,6 +66,11 @@ def test_every_option_is_a_variable_too(variable, value, get, want):
         ("[sources.a]\n", r"missing required field `path`"),
         ('source = "work"', r"source = 'work' names no \[sources"),
         ("listen = [", r"is not TOML"),
+        (
+            '[cache]\nmax_size = "20 gigs"',
+            r"config\.toml: cache\.max_size: '20 gigs' is not a size: .* 20GB",
+        ),
+        ("[cache]\nmax_size = -5", r"cache\.max_size: '-5' is not a size"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path, text, message):
@@ -76,6 +81,23 @@ def test_a_mistake_is_named_with_its_place(tmp_path, text, message):
 def test_a_mistake_in_a_variable_names_the_environment():
     with pytest.raises(ConfigError, match="the environment: Expected `int`"):
         load_settings(environ={"NIX_TIMEOUT": "soon"})
+
+
+@pytest.mark.parametrize(
+    ("text", "cap"),
+    [("", 20 * 10**9), ("max_size = '1.5GiB'", 3 * 2**29), ("max_size = 0", None)],
+)
+def test_the_cap_is_in_bytes(tmp_path, text, cap):
+    settings = load_settings(write(tmp_path, f"[cache]\n{text}\n"), environ={})
+    assert settings.cache.cap == cap
+
+
+def test_the_cap_of_a_variable_is_checked_too():
+    environ = {"NIXERYD_CACHE_MAX_SIZE": "lots"}
+    with pytest.raises(ConfigError, match=r"the environment: cache\.max_size: 'lots'"):
+        load_settings(environ=environ)
+    environ = {"NIXERYD_CACHE_MAX_SIZE": "0"}
+    assert load_settings(environ=environ).cache.cap is None
 
 
 def test_a_named_file_must_be_there(tmp_path):

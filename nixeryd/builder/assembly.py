@@ -31,6 +31,7 @@ from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import ResolvedPackage
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import StoredManifest
+from nixeryd.store.leases import Lease
 
 _FOREST = "nixeryd: links to the packages"
 
@@ -51,9 +52,10 @@ async def assemble(  # noqa: PLR0913  what an image is made of
     layers: Layers,
     blobs: Blobs,
     progress: Progress,
+    lease: Lease,
 ) -> StoredManifest:
     """Make the image of packages that are in the store, with this closure."""
-    packed = await _pack(packages, closure, popularity, layers, progress)
+    packed = await _pack(packages, closure, popularity, layers, progress, lease)
     descriptors = [layer.descriptor for layer in packed]
     requested = [
         Programs(package.main_program, programs(package.outputs))
@@ -69,6 +71,8 @@ async def assemble(  # noqa: PLR0913  what an image is made of
         history=[layer.history for layer in packed],
     )
     manifest = render_manifest(config, descriptors)
+    lease.add(Digest.of(config))
+    lease.add(Digest.of(manifest))
 
     def store() -> tuple[Digest, Digest]:
         return blobs.put(config), blobs.put(manifest)
@@ -82,12 +86,13 @@ async def assemble(  # noqa: PLR0913  what an image is made of
     )
 
 
-async def _pack(
+async def _pack(  # noqa: PLR0913, PLR0917  what layers are made of
     packages: Sequence[ResolvedPackage],
     closure: Closure,
     popularity: Mapping[str, int],
     layers: Layers,
     progress: Progress,
+    lease: Lease,
 ) -> list[_Layer]:
     """Pack all layers side by side; the forest is the topmost."""
     outputs = [path for package in packages for path in package.outputs]
@@ -108,12 +113,12 @@ async def _pack(
         )
 
     async def pack(position: int, paths: Sequence[str]) -> None:
-        descriptor, cached = await layers.of_paths(paths, closure)
+        descriptor, cached = await layers.of_paths(paths, closure, lease)
         note(position, descriptor, describe_layer(paths), cached=cached)
 
     async def plant() -> None:
         entries = await trio.to_thread.run_sync(build_forest, outputs, list_directory)
-        descriptor, cached = await layers.of_entries(entries)
+        descriptor, cached = await layers.of_entries(entries, lease)
         note(len(plans), descriptor, _FOREST, cached=cached)
 
     try:

@@ -28,6 +28,7 @@ from nixeryd.nix.realise import DerivationLost, realise
 from nixeryd.nix.roots import build_roots
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
+from nixeryd.store.leases import Lease
 from nixeryd.store.locks import KeyedLocks
 
 FORMAT = 1
@@ -42,6 +43,14 @@ class Build:
 
     manifest: StoredManifest
     cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a build holds on to until it is done: GC roots, and leased layers."""
+
+    roots: Path
+    lease: Lease
 
 
 class Workshop:
@@ -94,22 +103,34 @@ class Workshop:
         `begin` hears the source's fingerprint right before it is evaluated.
         """
         async with build_roots(self._gcroots) as roots:
-            for _ in range(_ATTEMPTS - 1):
-                try:
-                    return await self._attempt(image, source, roots, progress, begin)
-                except DerivationLost:
-                    # Nix roots what is built: a collection right after the
-                    # evaluation takes the derivation. Evaluating writes it again.
-                    continue
-            return await self._attempt(image, source, roots, progress, begin)
+            with self._blobs.leases.open() as lease:
+                hold = Hold(roots, lease)
+                return await self._try(image, source, progress, begin, hold)
+
+    async def _try(
+        self,
+        image: ImageName,
+        source: Source,
+        progress: Progress,
+        begin: Callable[[str | None], None],
+        hold: Hold,
+    ) -> Build:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return await self._attempt(image, source, progress, begin, hold)
+            except DerivationLost:
+                # Nix roots what is built: a collection right after the
+                # evaluation takes the derivation. Evaluating writes it again.
+                continue
+        return await self._attempt(image, source, progress, begin, hold)
 
     async def _attempt(
         self,
         image: ImageName,
         source: Source,
-        roots: Path,
         progress: Progress,
         begin: Callable[[str | None], None],
+        hold: Hold,
     ) -> Build:
         progress.tell(Phase(phase="evaluate"))
         async with self._evaluations:
@@ -125,8 +146,10 @@ class Workshop:
             known = self._index.build(key)
             is_cached = known is not None and self._is_whole(known)
             if known is None or not is_cached:
-                known = await self._make(image, source, evaluation, roots, progress)
+                known = await self._make(image, source, evaluation, progress, hold)
                 self._index.add_build(key, known)
+            # Whoever waits for the build comes for it soon.
+            self._blobs.leases.renew(known.digest)
         if before.fingerprint is not None and is_settled:
             self._index.add_build(
                 self._state_key(image, source, before.fingerprint), known
@@ -138,10 +161,10 @@ class Workshop:
         image: ImageName,
         source: Source,
         evaluation: Evaluation,
-        roots: Path,
         progress: Progress,
+        hold: Hold,
     ) -> StoredManifest:
-        await self._realise(evaluation, roots, progress)
+        await self._realise(evaluation, hold.roots, progress)
         outputs = [out for package in evaluation.packages for out in package.outputs]
         closure = await query_closure(self._nix, outputs)
         progress.tell(Phase(phase="pack"))
@@ -154,6 +177,7 @@ class Workshop:
             layers=self._layers,
             blobs=self._blobs,
             progress=progress,
+            lease=hold.lease,
         )
 
     async def _realise(

@@ -2,7 +2,8 @@
 
 A layer's key says what goes in: the store paths with their content hashes, the
 tar format and the compression. Cache check, packing, storing and the index row
-all happen under the key's lock (`store.locks` tells why).
+all happen under the key's lock (`store.locks` tells why). From then on the layer
+is leased to the build, which is the only one to know that it is needed.
 """
 
 import json
@@ -18,6 +19,7 @@ from nixeryd.images.manifests import LayerDescriptor, layer_media_type
 from nixeryd.packing import Packed, Sink, pack_entries, pack_store_paths
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
+from nixeryd.store.leases import Lease
 from nixeryd.store.locks import KeyedLocks
 
 _Pack = Callable[[Sink], Packed]
@@ -40,7 +42,7 @@ class Layers:
         return len(self._locks)
 
     async def of_paths(
-        self, paths: Sequence[str], closure: Closure
+        self, paths: Sequence[str], closure: Closure, lease: Lease
     ) -> tuple[LayerDescriptor, bool]:
         """Give the layer of these store paths, and whether it was there already."""
         contents = [[path, closure[path].nar_hash] for path in sorted(paths)]
@@ -50,10 +52,10 @@ class Layers:
                 paths, sink, self._compression, trio.from_thread.check_cancelled
             )
 
-        return await self._get(contents, paths, pack)
+        return await self._get(contents, paths, pack, lease)
 
     async def of_entries(
-        self, entries: Sequence[tar.Entry]
+        self, entries: Sequence[tar.Entry], lease: Lease
     ) -> tuple[LayerDescriptor, bool]:
         """Give the layer of entries without content: the symlink forest."""
         headers = Digest.of(b"".join(map(tar.header, entries)))
@@ -61,18 +63,20 @@ class Layers:
             str(headers),
             (),
             lambda sink: pack_entries(entries, sink, self._compression),
+            lease,
         )
 
     async def _get(
-        self, contents: object, paths: Sequence[str], pack: _Pack
+        self, contents: object, paths: Sequence[str], pack: _Pack, lease: Lease
     ) -> tuple[LayerDescriptor, bool]:
         key = layer_key(contents, self._compression)
         async with self._locks.hold(key):
             known = self._index.layer(key)
             if known and self._blobs.size(known.digest) == known.size:
+                lease.add(known.digest)
                 return known, True
             packed = await trio.to_thread.run_sync(
-                self._store, pack, limiter=self._packers
+                self._store, pack, lease, limiter=self._packers
             )
             layer = LayerDescriptor(
                 digest=packed.digest,
@@ -83,9 +87,10 @@ class Layers:
             self._index.add_layer(key, layer, paths)
             return layer, False
 
-    def _store(self, pack: _Pack) -> Packed:
+    def _store(self, pack: _Pack, lease: Lease) -> Packed:
         with self._blobs.stage() as staged:
             packed = pack(staged)
+            lease.add(packed.digest)
             staged.commit(packed.digest)
         return packed
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
+from nixeryd.store.leases import Leases
 
 
 class StoreFullError(NixerydError):
@@ -56,6 +57,7 @@ class Blobs:
     def __init__(self, directory: Path, staging: Path) -> None:
         self._directory = directory / "sha256"
         self._staging = staging
+        self.leases = Leases()
 
     def path(self, digest: Digest) -> Path:
         """Give the place of a blob, there or not."""

@@ -9,7 +9,7 @@ does it; a connection belongs to the thread that opened it.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,15 @@ CREATE TABLE IF NOT EXISTS tags (
     built REAL NOT NULL,         -- seconds since the epoch
     PRIMARY KEY (image, tag)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS uses (
+    manifest TEXT PRIMARY KEY,
+    used REAL NOT NULL           -- seconds since the epoch
+) STRICT;
+-- Whoever writes a manifest uses it.
+CREATE TRIGGER IF NOT EXISTS manifest_written AFTER INSERT ON manifests BEGIN
+    INSERT OR REPLACE INTO uses
+        VALUES (new.digest, (julianday('now') - 2440587.5) * 86400.0);
+END;
 """
 
 
@@ -152,6 +161,13 @@ class Index:
                 "INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?, ?)",
                 (image, tag, repository, str(manifest), now),
             )
+
+    def set_used(self, used: Mapping[Digest, float]) -> None:
+        """Remember when manifests were last used, in seconds since the epoch."""
+        rows = [(when, str(digest)) for digest, when in used.items()]
+        with self._db:
+            # No row for what was evicted in between.
+            self._db.executemany("UPDATE uses SET used = ? WHERE manifest = ?", rows)
 
     def tagged(self, image: str, tag: str) -> Digest | None:
         """Find what a tag points at."""

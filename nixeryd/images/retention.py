@@ -1,0 +1,170 @@
+"""What to evict when the cache is over its cap: a plan, and nothing is touched.
+
+The law: least recently used manifests go first; a blob goes only when no
+manifest that stays needs it; what is pinned or busy stays. Blobs that no
+manifest needs go before any image. A blob that several share counts once.
+
+The plan is a sequence of steps. After any of them whatever is left is whole, so
+it may be carried out in parts and broken off anywhere.
+
+Digests are plain text here: a large cache has a million references, and hashing
+a `Digest` as often takes seconds.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A manifest that is here, and what it needs to be of use.
+
+    `needs` are its blobs; of an index, the manifests that it names. They may be
+    missing, as those of a mirrored image come when they are asked for. `used` is
+    in seconds since the epoch.
+    """
+
+    digest: str
+    needs: tuple[str, ...]
+    used: float
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob that is here: its size in bytes and when it was written."""
+
+    size: int
+    written: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A manifest to forget (None: of none), and the blobs that go with it."""
+
+    manifest: str | None
+    blobs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """What to do, in this order; `freed` and `left` are bytes of blobs."""
+
+    steps: tuple[Step, ...]
+    freed: int
+    left: int
+
+
+def plan_eviction(
+    held: Sequence[Held],
+    blobs: Mapping[str, Blob],
+    *,
+    cap: int,
+    busy: AbstractSet[str] = frozenset(),
+    loose_before: float = float("inf"),
+) -> Eviction:
+    """Say what has to go so that the blobs take at most `cap` bytes.
+
+    `busy` are the manifests and blobs that somebody counts on right now. A blob
+    that no manifest needs may belong to one that is being made: it goes only if it
+    was written earlier than `loose_before`.
+    """
+    pool = _Pool(held, blobs, busy)
+    steps = []
+    for step in pool.loose(loose_before):
+        if pool.total <= cap:
+            break
+        steps.append(pool.take(step))
+    for manifest in pool.in_order():
+        if pool.total <= cap:
+            break
+        steps.append(pool.forget(manifest))
+    freed = sum(blobs[digest].size for step in steps for digest in step.blobs)
+    return Eviction(tuple(steps), freed, pool.total)
+
+
+class _Pool:
+    """What is left while the plan is made."""
+
+    def __init__(
+        self,
+        held: Sequence[Held],
+        blobs: Mapping[str, Blob],
+        busy: AbstractSet[str],
+    ) -> None:
+        self._held = {manifest.digest: manifest for manifest in held}
+        self._blobs = blobs
+        self.total = sum(blob.size for blob in blobs.values())
+        # How many need each blob. A manifest needs its own; who is busy with a
+        # blob needs it too.
+        self._users = Counter(busy)
+        for manifest in self._held.values():
+            self._users.update({manifest.digest, *manifest.needs})
+        self._named = {
+            one.digest: found
+            for one in self._held.values()
+            if (found := self._held.keys() & one.needs)
+        }
+        exempt = [m.digest for m in held if m.pinned or m.digest in busy]
+        self._exempt = frozenset(self._reach(exempt))
+
+    def loose(self, before: float) -> Iterator[str]:
+        """Give what no manifest needs, oldest first."""
+        found = [
+            (blob.written, digest)
+            for digest, blob in self._blobs.items()
+            if blob.written < before and not self._users[digest]
+        ]
+        return iter([digest for _, digest in sorted(found)])
+
+    def take(self, digest: str) -> Step:
+        self.total -= self._blobs[digest].size
+        return Step(None, (digest,))
+
+    def in_order(self) -> Iterator[Held]:
+        """Give what may be forgotten, least recently used first.
+
+        What an index needs is used whenever the index is, and goes after it.
+        """
+        waiting: set[str] = set()
+        used = self._last_uses()
+        for digest in sorted(used, key=lambda one: (used[one], one)):
+            if digest in self._exempt:
+                continue
+            if self._users[digest] > 1:
+                waiting.add(digest)
+                continue
+            due = [digest]
+            while due:
+                manifest = self._held[due.pop()]
+                yield manifest
+                freed = waiting.intersection(manifest.needs)
+                due += sorted(one for one in freed if self._users[one] == 1)
+                waiting.difference_update(due)
+
+    def forget(self, manifest: Held) -> Step:
+        gone = []
+        for digest in {manifest.digest: None, **dict.fromkeys(manifest.needs)}:
+            self._users[digest] -= 1
+            if not self._users[digest] and digest in self._blobs:
+                gone.append(digest)
+                self.total -= self._blobs[digest].size
+        return Step(manifest.digest, tuple(gone))
+
+    def _last_uses(self) -> dict[str, float]:
+        used = {manifest.digest: manifest.used for manifest in self._held.values()}
+        for index in self._named:
+            for digest in self._reach([index]):
+                used[digest] = max(used[digest], self._held[index].used)
+        return used
+
+    def _reach(self, start: Sequence[str]) -> set[str]:
+        """Give these manifests and all that they name, as far as they are here."""
+        found = set(start)
+        due = list(start)
+        while due:
+            named = self._named.get(due.pop(), set())
+            due += named - found
+            found |= named
+        return found

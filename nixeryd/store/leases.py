@@ -1,0 +1,71 @@
+"""Leases: what eviction must leave alone for now, though it may be its turn.
+
+Who reads a blob needs none: an open file outlives its name. But a pull is many
+requests, and a build counts on layers that it found before a manifest names
+them. So a build holds a lease until its manifest is written, and what a client
+asked for is leased for a while. Leases are in memory: no build and no connection
+outlives the daemon.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from nixeryd.images.digests import Digest
+
+# Seconds. A client asks for the next blob of an image far sooner.
+PULL: Final = 30 * 60.0
+
+
+class Lease:
+    """What one build counts on; may be added to from any thread."""
+
+    def __init__(self) -> None:
+        self.digests: set[Digest] = set()
+
+    def add(self, digest: Digest) -> None:
+        """Count on this from now on."""
+        self.digests.add(digest)
+
+
+class Leases:
+    """All leases of a daemon; `clock` gives seconds that never jump."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._open: set[Lease] = set()
+        self._until: dict[Digest, float] = {}
+
+    @contextmanager
+    def open(self) -> Iterator[Lease]:
+        """Give a lease that ends with the block."""
+        lease = Lease()
+        self._open.add(lease)
+        try:
+            yield lease
+        finally:
+            self._open.discard(lease)
+
+    def renew(self, digest: Digest) -> None:
+        """Lease a manifest or a blob to whoever asked for it just now."""
+        # The latest last, so that what has ended is found at the front.
+        self._until.pop(digest, None)
+        self._until[digest] = self._clock() + PULL
+        self._forget_ended()
+
+    def current(self) -> set[Digest]:
+        """Give all that is leased now."""
+        self._forget_ended()
+        held = set(self._until)
+        for lease in self._open:
+            held.update(tuple(lease.digests))  # threads add to it
+        return held
+
+    def _forget_ended(self) -> None:
+        now = self._clock()
+        while self._until:
+            digest, until = next(iter(self._until.items()))
+            if until > now:
+                return
+            del self._until[digest]

@@ -1,0 +1,57 @@
+"""When each manifest was last used: noted in memory, written now and then.
+
+No request waits for a write. What a crash loses is some seconds of notes, and
+all that depends on them is the order of eviction.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from nixeryd.images.digests import Digest
+from nixeryd.store.index import Index
+from nixeryd.store.leases import Leases
+
+# Seconds between two writes while there is something to write.
+INTERVAL: Final = 10.0
+
+
+class Uses:
+    """Notes what clients ask for."""
+
+    def __init__(
+        self, index: Index, leases: Leases, now: Callable[[], float] = time.time
+    ) -> None:
+        self._index = index
+        self._leases = leases
+        self._now = now
+        self._unwritten: dict[Digest, float] = {}
+        self._noted = trio.Event()
+
+    def manifest(self, digest: Digest) -> None:
+        """Note that a manifest was asked for."""
+        self._leases.renew(digest)
+        self._unwritten[digest] = self._now()
+        self._noted.set()
+
+    def blob(self, digest: Digest) -> None:
+        """Note that a blob was asked for."""
+        self._leases.renew(digest)
+
+    def flush(self) -> None:
+        """Write what is noted."""
+        unwritten, self._unwritten = self._unwritten, {}
+        self._noted = trio.Event()
+        self._index.set_used(unwritten)
+
+    async def run(self) -> None:
+        """Write now and then, and when cancelled; asleep while nothing is noted."""
+        try:
+            while True:
+                await self._noted.wait()
+                await trio.sleep(INTERVAL)
+                self.flush()
+        finally:
+            self.flush()

@@ -5,6 +5,7 @@ Shows a diff, asks, writes, says what to type next. The deciding is done in
 """
 
 import difflib
+import functools
 import os
 import shlex
 import shutil
@@ -41,6 +42,7 @@ class _Answers:
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(command)  # with the options that are on it already
     def wrapped(  # noqa: PLR0913  click hands options over one by one
         *,
         listen: str | None,
@@ -57,16 +59,13 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         answers = _Answers(listen, mirror_listen, config, dry_run, yes, undo, force)
         command(answers, **others)
 
-    wrapped.__doc__ = command.__doc__
-    wrapped.__name__ = command.__name__
-    kept = Path
     for option in (
         click.option("--force", is_flag=True, help="Undo even an edited file."),
         click.option("--undo", is_flag=True, help="Put the old files back."),
         click.option("--yes", "-y", is_flag=True, help="Do not ask."),
         click.option("--dry-run", "-n", is_flag=True, help="Only show the diff."),
         click.option(
-            "--config", type=click.Path(path_type=kept), help="nixeryd's config.toml."
+            "--config", type=click.Path(path_type=Path), help="nixeryd's config.toml."
         ),
         click.option(
             "--mirror-listen", metavar="HOST:PORT", help="Where the mirror listens."
@@ -227,9 +226,8 @@ def _show(edits: Sequence[Edit]) -> None:
     colours = {"+": "green", "-": "red", "@": "cyan"}
     for edit in edits:
         for row in _diff(edit):
-            click.secho(
-                row, fg=colours.get(row[:1]), bold=row.startswith(("---", "+++"))
-            )
+            is_name = row.startswith(("---", "+++"))
+            click.secho(row, fg=colours.get(row[:1]), bold=is_name or None)
 
 
 def _diff(edit: Edit) -> list[str]:

@@ -69,8 +69,10 @@ def _plan_hosts(text: str, address: str, server: str) -> str:
     expected = copy.deepcopy(data)
     expected["host"] = {url: ours, **hosts}
     new = _before_first_host(text, block)
-    is_first = next(iter(toml_text.parse(new)["host"]), None) == url
-    if not (is_first and toml_text.checked(text, new, expected)):
+    # Equal data may have another order, and the order is who is asked first.
+    if not toml_text.checked(text, new, expected) or (
+        next(iter(toml_text.parse(new)["host"])) != url
+    ):
         raise SetupError(
             f"the host table cannot be added to; put it in by hand, first: {url}"
         )

@@ -6,6 +6,7 @@ where the daemon does not listen, and every engine takes plain HTTP from
 reaches us by the name its maker gives to the host.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ UPSTREAMS: Mapping[str, str] = {
     "public.ecr.aws": "https://public.ecr.aws",
 }
 _LAST_PORT = 65535
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def parse_address(text: str) -> str:
     Raises `SetupError`.
     """
     host, colon, port = text.rpartition(":")
-    in_range = port.isascii() and port.isdigit() and 0 < int(port[:6]) <= _LAST_PORT
+    in_range = bool(_PORT.fullmatch(port)) and 0 < int(port) <= _LAST_PORT
     plain = host.startswith("[") == host.endswith("]") and not set(host) & set(
         "/@ \t\"'\\\n"
     )

@@ -29,7 +29,9 @@ _MAX_LENGTH: Final = 255
 
 ARCHITECTURES: Final = {"x86_64-linux": "amd64", "aarch64-linux": "arm64"}
 _SYSTEMS: Final = {meta: system for system, meta in ARCHITECTURES.items()}
-META_PACKAGES: Final = frozenset({"shell", "nix", *_SYSTEMS})
+META_PACKAGES: Final = frozenset({"shell", *_SYSTEMS})
+# Says only who is asked, as in `docker pull nix/git` by a mirror; a package else.
+PREFIX: Final = "nix"
 
 
 def parse_repository(text: str) -> tuple[str, ...]:
@@ -139,10 +141,10 @@ def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
             " another registry, put that registry's host before it.",
         )
 
-    leading = 0
+    leading = start = 1 if len(components) > 1 and components[0] == PREFIX else 0
     while leading < len(components) and components[leading] in META_PACKAGES:
         leading += 1
-    metas, requested = components[:leading], components[leading:]
+    metas, requested = components[start:leading], components[leading:]
 
     systems = [_SYSTEMS[meta] for meta in metas if meta in _SYSTEMS]
     if len(systems) > 1:
@@ -154,8 +156,8 @@ def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
     if not requested and not is_shell:
         raise RegistryError(
             ErrorCode.NAME_INVALID,
-            f"{repository} names no package: 'shell', 'nix', 'arm64' and 'amd64'"
-            " come before the packages, as in arm64/git or nix/git/curl",
+            f"{repository} names no package: 'shell', 'arm64' and 'amd64' come before"
+            " the packages, as in arm64/git",
         )
 
     added = policy.always + (policy.shell_packages if is_shell else ())

@@ -163,12 +163,17 @@ def test_meta_packages_are_a_leading_run_only():
     assert name.system == "x86_64-linux"
 
 
-def test_nix_changes_nothing():
+def test_nix_as_the_first_of_several_changes_nothing():
     assert image("nix/git").key == image("git").key
-    assert image("shell/nix/git").key == image("shell/git").key
+    assert image("nix/shell/git").key == image("shell/git").key
 
 
-@pytest.mark.parametrize("name", ["nix", "arm64", "amd64", "nix/arm64"])
+@pytest.mark.parametrize("name", ["nix", "shell/nix", "git/nix"])
+def test_nix_elsewhere_is_the_package(name):
+    assert "nix" in image(name).packages
+
+
+@pytest.mark.parametrize("name", ["arm64", "amd64", "nix/arm64"])
 def test_meta_packages_without_a_package_are_refused(name):
     with pytest.raises(RegistryError, match="names no package") as caught:
         image(name)

@@ -95,6 +95,12 @@ def test_hosts_toml_asks_us_and_then_the_real_one():
             'host = {"https://a" = {}} # mine\n',
             "host table cannot be added to",
         ),
+        # This one could be added to at the end only, and would be asked last.
+        (
+            lambda t: containerd.plan_hosts(t, "h:1", "https://x"),
+            'host."https://a".capabilities = ["pull"]\n',
+            "host table cannot be added to",
+        ),
         (
             lambda t: podman.plan(t, "127.0.0.1:5000", ["quay.io"]),
             'registry = [{location = "quay.io"}]\n',
@@ -185,3 +191,36 @@ def test_an_engine_in_a_vm_is_given_the_hosts_name():
     seen = Targets().seen_from_vm("host.docker.internal")
     assert seen.mirror == "host.docker.internal:5001"
     assert seen.registry == "host.docker.internal:5000"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_kept"),
+    [
+        ("a = 1 # why\n", "a = 2 # why\n", True),
+        ("a = 1 # why\n", "a = 2\n", False),
+        ("# why\na = 1\n", "a = 2\n", False),
+        ("a = 1\n", "a = 3\n", False),
+        ("a = 1\n", "a = 2 2\n", False),
+        ("a = 1\nb = 1\n", "a = 2\nb = 0x1\n", False),
+    ],
+)
+def test_a_change_that_loses_something_is_seen(old, new, is_kept):
+    expected = {**tomllib.loads(old), "a": 2}
+    assert toml_text.checked(old, new, expected) is is_kept
+
+
+def test_comments_stay_with_what_they_are_about():
+    old = """\
+[[registry]]
+location = "quay.io"
+# insecure = true
+
+[[registry]]
+location = "ghcr.io"
+# slow
+[[registry.mirror]]
+location = "m.example"
+"""
+    new = podman.plan(old, "127.0.0.1:5000", ["quay.io", "ghcr.io"])
+    assert 'location = "quay.io"\n# insecure = true\n\n[[registry.mirror]]' in new
+    assert '# slow\n[[registry.mirror]]\nlocation = "m.example"' in new

@@ -83,8 +83,6 @@ class Watch:
         return bool(self._dirty) or self.broken is not None
 
     def _note(self, path: bytes, mask: int, name: bytes) -> None:
-        if mask & ISDIR and name == b".git":
-            return
         self.tree.changes += 1
         if mask & ISDIR and mask & _PLACED:
             self._replaced.add(join(path, name))
@@ -174,10 +172,7 @@ class Watch:
             wd = self.inotify.add(self.tree.absolute(path), mask)
         except PermissionError:
             return  # unreadable; its parent tells when that changes
-        # A directory moved a moment ago still has the watch of its old path.
-        old = self._path_of.get(wd)
-        if old is not None and self._wd_of.get(old) == wd:
-            del self._wd_of[old]
-        self._unwatch(path)
+        # A directory moved a moment ago has the number of its old path still; it
+        # is the new one's from here, and `_unwatch` of the old one leaves it.
         self._path_of[wd] = path
         self._wd_of[path] = wd

@@ -2,9 +2,13 @@
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
+import trio
 
+from nixeryd.fingerprint.contents import MovingError
 from nixeryd.fingerprint.inotify import CREATE, Inotify
 from nixeryd.fingerprint.tree import Tree
 from nixeryd.fingerprint.watch import Watch
@@ -134,6 +138,94 @@ def test_a_directory_moved_away_is_not_watched_any_more(watch, repository, tmp_p
     (tmp_path / "git" / "package.nix").write_text("1")
     assert not watch.drain()
     assert watch.tree.changes == changes
+
+
+def test_a_change_counts_before_it_is_read(watch, repository):
+    changes = watch.tree.changes
+    (repository / "default.nix").write_text("1")
+    assert watch.drain()
+    assert watch.tree.changes > changes
+
+
+class Vanishing(Tree):
+    """A tree with a directory whose files are gone whenever they are read."""
+
+    patience = 3
+
+    def read(self, path, changed=frozenset()):
+        if path == b"pkgs/git" and self.patience:
+            self.patience -= 1
+            raise MovingError
+        return super().read(path, changed)
+
+
+def test_a_directory_that_could_not_be_read_is_read_later(repository):
+    """Whether or not there is an event to tell of it."""
+    watch = Watch(Vanishing(os.fsencode(repository)))
+    watch.build(go_on)
+    settle(watch)
+    assert watch.tree.total == truth(repository)
+    watch.tree.patience = 3
+    (repository / "pkgs" / "git" / "package.nix").write_text("1")
+    settle(watch)
+    assert watch.tree.patience == 0
+    assert watch.tree.total == truth(repository)
+    watch.close()
+
+
+UNREADABLE = """
+import os, sys
+from nixeryd.fingerprint.tree import Tree
+from nixeryd.fingerprint.watch import Watch
+
+def go_on():
+    pass
+
+def look(expected):
+    while watch.drain():
+        watch.reconcile(go_on)
+    seen.append(watch.tree.total)
+    tree = Tree(os.fsencode(root))
+    tree.walk(go_on)
+    assert tree.total == seen[-1]
+    assert len(watch) == expected, len(watch)
+
+root, seen = sys.argv[1], []
+watch = Watch(Tree(os.fsencode(root)))
+watch.build(go_on)
+look(5)
+os.chmod(root + "/default.nix", 0)
+look(5)
+os.chmod(root + "/pkgs", 0)
+look(2)
+os.mkdir(root + "/new", 0)
+look(2)
+os.chmod(root + "/new", 0o700)
+look(3)
+open(root + "/new/x.nix", "w").close()
+look(3)
+os.chmod(root + "/pkgs", 0o755)
+look(6)
+open(root + "/pkgs/git/x.nix", "w").close()
+look(6)
+assert len(set(seen)) == len(seen), seen
+print("SEEN")
+"""
+
+
+async def test_what_may_not_be_read_is_watched_as_soon_as_it_may(repository):
+    """Root may read anything, so root's privileges are left behind."""
+    words = [sys.executable, "-c", UNREADABLE, repository]
+    if os.geteuid() == 0:
+        words = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *words]
+    done = await trio.run_process(
+        words,
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )
+    assert done.stdout == b"SEEN\n", done.stderr.decode()
 
 
 def test_many_files_of_one_directory_need_no_list(watch, repository):

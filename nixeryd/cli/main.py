@@ -19,6 +19,7 @@ _COMMANDS = {
     "serve": "nixeryd.cli.serve:serve",
     "pull": "nixeryd.cli.pull:pull",
     "status": "nixeryd.cli.status:status",
+    "setup": "nixeryd.cli.setup:setup",
 }
 
 

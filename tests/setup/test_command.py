@@ -18,7 +18,6 @@ from nixeryd.setup.targets import UPSTREAMS
 CODE = """
 import importlib
 cli = importlib.import_module("nixeryd.cli.main")
-cli._COMMANDS.setdefault("setup", "nixeryd.cli.setup:setup")
 cli.main()
 """
 PROGRAM = [sys.executable, "-c", CODE, "setup"]

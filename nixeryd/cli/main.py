@@ -44,7 +44,7 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nixeryd", message="%(prog)s %(version)s")
 def cli() -> None:
-    r"""Serve your Nix store as a container registry, and mirror the others.
+    """Serve your Nix store as a container registry, and mirror the others.
 
     \b
     nixeryd serve                              start the daemon

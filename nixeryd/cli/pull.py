@@ -15,7 +15,7 @@ from nixeryd.cli.main import FAILED, settings_options
 def pull(
     names: tuple[str, ...], config: Path | None, data_dir: Path | None, *, as_json: bool
 ) -> int:
-    r"""Build images into the cache ahead of time.
+    """Build images into the cache ahead of time.
 
     \b
     nixeryd pull shell/python3

@@ -42,7 +42,7 @@ def serve(
     nixpkgs: Path | None,
     **options: Any,
 ) -> None:
-    r"""Serve images on localhost:5000.
+    """Serve images on localhost:5000.
 
     \b
     nixeryd serve                          from the checkout it finds

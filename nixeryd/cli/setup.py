@@ -92,7 +92,7 @@ _rootless = click.option(
 
 @click.group()
 def setup() -> None:
-    r"""Have a container engine pull from nixeryd; --undo puts it back.
+    """Have a container engine pull from nixeryd; --undo puts it back.
 
     \b
     nixeryd setup docker --dry-run     show what would change

@@ -11,9 +11,9 @@ import trio
 from nixeryd import __version__
 from nixeryd.builder.builder import Builder
 from nixeryd.builder.progress import Event, Failed
-from nixeryd.builder.sources import Source
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import parse_reference, parse_repository
+from nixeryd.sources.source import Configured
 from nixeryd.store.index import Index
 
 
@@ -24,7 +24,7 @@ class Control:
         self,
         builder: Builder,
         index: Index,
-        source: Source,
+        source: Configured,
         *,
         listeners: Mapping[str, Sequence[str]],
         data_dir: Path,
@@ -45,9 +45,9 @@ class Control:
             "listeners": self._listeners,
             "source": {
                 "name": self._source.name,
-                "path": str(self._source.path),
+                "path": self._source.place,
                 "revision": await self._source.revision(),
-                "state": self._source.checkout.state if self._source.checkout else "",
+                "state": self._source.watch,
             },
             "nix": self._nix,
             "data_dir": str(self._data_dir),

@@ -23,7 +23,6 @@ import trio
 from nixeryd import paths
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
-from nixeryd.builder.sources import Source, open_sources
 from nixeryd.config import Settings
 from nixeryd.control import Control
 from nixeryd.images.errors import NixerydError
@@ -31,6 +30,8 @@ from nixeryd.images.names import NamePolicy
 from nixeryd.nix.installation import open_nix
 from nixeryd.nix.roots import sweep_build_roots
 from nixeryd.registry import Registry
+from nixeryd.sources.opening import open_sources
+from nixeryd.sources.source import Configured
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.index import open_index
@@ -51,7 +52,7 @@ Listeners: TypeAlias = Mapping[Door, Sequence[trio.SocketListener]]
 class Ready:
     """What the daemon serves, once it does: for the banner."""
 
-    source: Source
+    source: Configured
     revision: str | None
     listen: tuple[str, ...]
     mirror_listen: tuple[str, ...]
@@ -61,6 +62,16 @@ class Ready:
 
 async def run_daemon(settings: Settings, on_ready: Callable[[Ready], None]) -> None:
     """Serve until a signal says stop; raises `NixerydError` if it cannot start."""
+    try:
+        await _run(settings, on_ready)
+    except* NixerydError as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
+async def _run(settings: Settings, on_ready: Callable[[Ready], None]) -> None:
     with ExitStack() as stack:
         places = stack.enter_context(open_data_dir(settings.data_path))
         index = stack.enter_context(open_index(places.index))
@@ -126,7 +137,7 @@ async def run_daemon(settings: Settings, on_ready: Callable[[Ready], None]) -> N
                         admin_socket=admin_socket,
                     )
                 )
-                notify("READY=1", f"STATUS=Serving {sources.default.path}")
+                notify("READY=1", f"STATUS=Serving {sources.default.place}")
             nursery.cancel_scope.cancel()
 
 

@@ -17,15 +17,15 @@ import trio
 from nixeryd.builder.assembly import assemble
 from nixeryd.builder.layers import Layers
 from nixeryd.builder.progress import Phase, Progress
-from nixeryd.builder.sources import Source
 from nixeryd.images import tar
 from nixeryd.images.digests import Digest
 from nixeryd.images.names import ImageName
 from nixeryd.nix.closure import query_closure
-from nixeryd.nix.evaluate import Evaluation, evaluate
+from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.process import Nix
 from nixeryd.nix.realise import DerivationLost, realise
 from nixeryd.nix.roots import build_roots
+from nixeryd.sources.source import Source
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.leases import Lease
@@ -136,9 +136,7 @@ class Workshop:
         async with self._evaluations:
             before = await source.state()
             begin(before.fingerprint)
-            evaluation = await evaluate(
-                self._nix, source.path, image.packages, image.system
-            )
+            evaluation = await source.evaluate(self._nix, image)
             is_settled = before == await source.state()
         key = self._key(image, evaluation)
         # Several states of the source, or several sources, may want the same.

@@ -22,13 +22,14 @@ from nixeryd.builder.build import Build, Workshop
 from nixeryd.builder.buildlog import BuildLog
 from nixeryd.builder.failures import Failures
 from nixeryd.builder.progress import Event, Progress
-from nixeryd.builder.sources import Source, Sources
 from nixeryd.builder.tickets import Tickets
 from nixeryd.flight import Flight
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.names import ImageName, NamePolicy, parse_image
 from nixeryd.images.served import BlobFile, Manifest, Patience, StillBuilding
+from nixeryd.sources.source import Source
+from nixeryd.sources.sources import Sources
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
 
@@ -61,8 +62,10 @@ class Run:
         self.has_begun = True
         self.seen = fingerprint
 
-    def serves(self, fingerprint: str | None) -> bool:
+    def serves(self, source: Source, fingerprint: str | None) -> bool:
         """Tell whether a pull that begins now may wait for this build."""
+        if source != self.source:
+            return False  # the tag means another commit by now
         if not self.has_begun:
             return True
         return fingerprint is not None and fingerprint == self.seen
@@ -113,7 +116,7 @@ class Builder:
         owner = (image.key, reference)
         flight = self._tickets.find(patience.ticket, owner)
         if flight is None:
-            source = self._sources.of_tag(reference)
+            source = await self._sources.resolve(reference)
             fingerprint = await source.fingerprint()
             self._failures.raise_remembered((*owner, fingerprint))
             known = self._workshop.recall(image, source, fingerprint)
@@ -136,7 +139,7 @@ class Builder:
         not count: a person who asks again wants it tried again.
         """
         image = parse_image(repository, self._policy)
-        source = self._sources.of_tag(tag)
+        source = await self._sources.resolve(tag)
         run = self._join(image, tag, source, await source.fingerprint())
         with run.progress.follow() as channel:
             yield channel
@@ -185,7 +188,7 @@ class Builder:
     ) -> Run:
         """Give the run to wait for; no await, so nobody starts the same twice."""
         run = self._latest.get((image.key, tag))
-        if run is None or not run.serves(fingerprint):
+        if run is None or not run.serves(source, fingerprint):
             run = Run(image, tag, source, trio.current_time())
             self._latest[image.key, tag] = self._runs[id(run)] = run
             self._nursery.start_soon(run.flight.fly, partial(self._build, run))

@@ -69,7 +69,7 @@ def _announce(ready: "Ready") -> None:
     host = ready.listen[0].replace("127.0.0.1", "localhost")
     lines = [
         f"serving   http://{host}",
-        f"source    {ready.source.name}: {ready.source.path}{revision}",
+        f"source    {ready.source.name}: {ready.source.place}{revision}",
         f"data      {ready.data_dir}",
         f"try       docker run -it --rm {host}/shell/python3",
     ]

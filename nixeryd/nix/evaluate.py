@@ -82,15 +82,22 @@ class _Problem:
 
 
 async def evaluate(
-    nix: Nix, source: Path, packages: Sequence[str], system: str
+    nix: Nix,
+    source: Path,
+    packages: Sequence[str],
+    system: str,
+    *,
+    called: str | None = None,
 ) -> Evaluation:
     """Evaluate packages of the set at `source`, a directory or a .nix file.
 
+    `called` is how messages name the source, if not by its path.
     Raises `PackagesNotFound` or `EvaluationFailed`, which name all bad packages.
     """
     source = Path(os.path.abspath(source))  # noqa: ASYNC240, PTH100  reads the cwd only
     if not await trio.Path(source).exists():
         raise EvaluationFailed(f"the package source {source} does not exist")
+    called = called or str(source)
     query = partial(_query, nix, source, system)
     try:
         answers = await query(packages)
@@ -100,7 +107,7 @@ async def evaluate(
             await query([])
         except NixFailed as error:
             raise EvaluationFailed(
-                f"{source} does not evaluate: {messages.error_message(error.stderr)}"
+                f"{called} does not evaluate: {messages.error_message(error.stderr)}"
             ) from error
         answers = {name: {"status": "failed"} for name in packages}
 
@@ -120,7 +127,7 @@ async def evaluate(
                 text = await _why_missing(name, answers[name])
                 problems.append(_Problem(name, text, is_missing=True))
     if problems:
-        raise _error(source, problems)
+        raise _error(called, problems)
     return Evaluation(tuple(resolved))
 
 
@@ -201,7 +208,7 @@ async def _why_missing(name: str, answer: dict[str, Any]) -> str:
     return f"there is no package {name}{hint}"
 
 
-def _error(source: Path, problems: Sequence[_Problem]) -> RegistryError:
+def _error(source: str, problems: Sequence[_Problem]) -> RegistryError:
     message = f"{source}: " + "\n".join(problem.text for problem in problems)
     names = [problem.name for problem in problems]
     if any(problem.is_missing for problem in problems):

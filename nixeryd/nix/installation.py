@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nixeryd.images.errors import NixerydError
-from nixeryd.nix.process import Nix, NixFailed, run
+from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.process import run
 
 _USUAL_PLACES = (
     "~/.nix-profile/bin",

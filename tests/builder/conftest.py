@@ -7,9 +7,11 @@ import trio
 
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
-from nixeryd.builder.sources import Source, Sources
 from nixeryd.fingerprint import open_checkout
+from nixeryd.git.trees import Trees
 from nixeryd.images.names import NamePolicy
+from nixeryd.sources.directory import Directory
+from nixeryd.sources.sources import Sources
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.index import open_index
@@ -36,9 +38,11 @@ async def open_builder(nix, source, data_dir, compression="none", *, watch=False
                     open_checkout(source, nursery)
                 )
                 await checkout.wait_opened()
+            trees = Trees(data_dir / "trees")
+            directory = Directory("here", source, trees, checkout)
             builder = Builder(
                 workshop,
-                Sources({"here": Source("here", source, checkout)}, "here"),
+                Sources({"here": directory}, "here"),
                 NamePolicy(
                     f"{platform.machine()}-linux",
                     always=(),

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from nixeryd import process
 from nixeryd.images.errors import NixerydError
-from nixeryd.nix import process
-from nixeryd.nix.process import Nix, NixFailed, run
+from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.process import run
 
 
 def shell(script: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""Effects: what nixeryd asks of git, whose repositories it leaves as they are."""

@@ -1,0 +1,155 @@
+"""Trees: commits laid out as files, without touching anybody's working tree.
+
+A few slots, each a tree with a private index; a commit that no slot has takes the
+one that was unused longest. Git then rewrites what differs only: of 39,000 files,
+3.3 s for the first commit and 0.9 s to a near one (`git archive` takes 4 s each
+time, and Nix's fetchGit 14 s, copying them to the store). A slot says which commit
+it holds only once it does, so what a crash leaves is not trusted.
+"""
+
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from nixeryd.git.command import GitFailed, git
+from nixeryd.git.repository import Repository
+
+SLOTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    git_dir: Path
+    name: str
+    commit: str
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    path: Path
+    content: _Content | None = None  # what is there, whole
+    wanted: _Content | None = None  # what is or will be there
+    is_checked: bool = False  # by this process
+    users: int = 0
+    lock: trio.Lock = field(default_factory=trio.Lock)
+
+    @property
+    def marker(self) -> Path:
+        return self.path / "content.json"
+
+
+class Trees:
+    """Lays commits out; `hold` one while it is read."""
+
+    def __init__(self, root: Path, slots: int = SLOTS) -> None:
+        # The longest unused first; what an earlier daemon left is as good as ours.
+        self._slots = [_Slot(root / str(number)) for number in range(slots)]
+        for slot in self._slots:
+            slot.content = slot.wanted = _read_marker(slot.marker)
+        self._freed = trio.lowlevel.ParkingLot()
+
+    @asynccontextmanager
+    async def hold(self, repository: Repository, commit: str) -> AsyncIterator[Path]:
+        """Give the directory of a commit's files; they stay while it is held.
+
+        All who hold one commit share it. Waits if all slots are held. Raises
+        `GitFailed` if the repository lacks the commit or a part of it.
+        """
+        # The name goes into store paths: it is the checkout's own.
+        content = _Content(repository.git_dir, repository.name, commit)
+        slot = await self._take(content)
+        try:
+            async with slot.lock:
+                if slot.content != content or not slot.is_checked:
+                    await _fill(slot, content)
+            yield slot.path / content.name
+        finally:
+            slot.users -= 1
+            self._freed.unpark_all()
+
+    async def _take(self, content: _Content) -> _Slot:
+        while (slot := self._choose(content)) is None:
+            await self._freed.park()
+        slot.wanted = content
+        slot.users += 1
+        self._slots.remove(slot)
+        self._slots.append(slot)
+        return slot
+
+    def _choose(self, content: _Content) -> _Slot | None:
+        for slot in self._slots:
+            if slot.wanted == content:
+                return slot
+        free = [slot for slot in self._slots if not slot.users]
+        unused = [slot for slot in free if slot.wanted is None]
+        return next(iter(unused or free), None)
+
+
+async def _fill(slot: _Slot, content: _Content) -> None:
+    """Make the slot hold this content; the caller has its lock."""
+    before, slot.content = slot.content, None
+    is_like_it = before is not None and (
+        (before.git_dir, before.name) == (content.git_dir, content.name)
+    )
+    if is_like_it and await _is_intact(slot, content):
+        if before == content:
+            slot.content = content
+            return
+        slot.marker.unlink(missing_ok=True)
+        try:
+            await _lay_out(slot, content)
+        except GitFailed:
+            pass  # such as an old commit that is gone: from the beginning, then
+        else:
+            return
+    await trio.to_thread.run_sync(_clear, slot.path, content.name)
+    await _lay_out(slot, content)
+
+
+async def _is_intact(slot: _Slot, content: _Content) -> bool:
+    """Look once whether the files are what their index says: 0.1 s."""
+    if slot.is_checked:
+        return True
+    try:
+        await _git(slot, content, "diff-files", "--quiet")
+    except GitFailed:
+        return False
+    slot.is_checked = True
+    return True
+
+
+async def _lay_out(slot: _Slot, content: _Content) -> None:
+    await _git(slot, content, "read-tree", "-u", "--reset", content.commit)
+    await trio.to_thread.run_sync(_write_marker, slot.marker, content)
+    slot.content = content
+    slot.is_checked = True
+
+
+async def _git(slot: _Slot, content: _Content, *command: str) -> None:
+    tree = slot.path / content.name
+    places = (f"--git-dir={content.git_dir}", f"--work-tree={tree}")
+    index = {"GIT_INDEX_FILE": str(slot.path / "index")}
+    await git(slot.path, *places, *command, environment=index)
+
+
+def _clear(path: Path, name: str) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    (path / name).mkdir(parents=True)
+
+
+def _read_marker(marker: Path) -> _Content | None:
+    try:
+        git_dir, name, commit = json.loads(marker.read_text())
+    except (OSError, ValueError):
+        return None
+    return _Content(Path(git_dir), name, commit)
+
+
+def _write_marker(marker: Path, content: _Content) -> None:
+    text = json.dumps([str(content.git_dir), content.name, content.commit])
+    marker.write_text(text)

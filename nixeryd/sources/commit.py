@@ -1,0 +1,69 @@
+"""A commit of a repository: built from there, no working tree touched."""
+
+from dataclasses import dataclass, field
+
+from nixeryd.git.command import GitFailed
+from nixeryd.git.repository import NoSuchRef, Repository
+from nixeryd.git.trees import Trees
+from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.images.names import ImageName
+from nixeryd.nix.evaluate import Evaluation, evaluate
+from nixeryd.nix.process import Nix
+from nixeryd.sources.source import State
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A package set as it is in one commit; `called` is its name in messages."""
+
+    name: str
+    repository: Repository
+    commit: str
+    called: str = field(compare=False)
+    trees: Trees
+
+    async def fingerprint(self) -> str:
+        """Give the commit."""
+        return self.commit
+
+    async def state(self) -> State:
+        """Give the commit, which never changes."""
+        return State(self.commit, 0)
+
+    async def revision(self) -> str:
+        """Give the commit."""
+        return self.commit
+
+    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+        """Evaluate the commit's files; raises `RegistryError`."""
+        try:
+            await self.repository.verify(self.commit)
+            async with self.trees.hold(self.repository, self.commit) as tree:
+                return await evaluate(
+                    nix,
+                    tree / self.repository.inside,
+                    image.packages,
+                    image.system,
+                    called=self.called,
+                )
+        except NoSuchRef as error:
+            raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, str(error)) from error
+        except GitFailed as error:
+            raise RegistryError(ErrorCode.DENIED, f"{self.called}: {error}") from error
+
+
+async def commit_at(
+    name: str, repository: Repository, ref: str, trees: Trees
+) -> Commit:
+    """Give the commit that a ref means now; raises `RegistryError`."""
+    try:
+        commit = await repository.resolve(ref)
+    except NoSuchRef as error:
+        raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, str(error)) from error
+    except GitFailed as error:
+        message = f"{repository.directory}: {error}"
+        raise RegistryError(ErrorCode.DENIED, message) from error
+    called = f"{repository.directory} at {ref}"
+    if ref != commit:
+        called += f" ({commit[:12]})"
+    return Commit(name, repository, commit, called, trees)

@@ -1,0 +1,79 @@
+"""A directory that Nix imports, such as a checkout of nixpkgs; edits included."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from nixeryd.fingerprint import Checkout
+from nixeryd.git.command import GitFailed, NoRepository, git
+from nixeryd.git.repository import open_repository
+from nixeryd.git.trees import Trees
+from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.images.names import ImageName
+from nixeryd.nix.evaluate import Evaluation, evaluate
+from nixeryd.nix.process import Nix
+from nixeryd.sources.commit import Commit, commit_at
+from nixeryd.sources.source import State
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A package set as it is on disk: configured, and a source of the moment."""
+
+    name: str
+    path: Path
+    trees: Trees
+    checkout: Checkout | None = None
+
+    @property
+    def place(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    @property
+    def watch(self) -> str:
+        """How its next fingerprint will be found."""
+        return "" if self.checkout is None else self.checkout.state
+
+    async def now(self) -> "Directory":
+        """Give itself: it is read in place."""
+        return self
+
+    async def at(self, ref: str) -> Commit:
+        """Give a commit of its repository, working tree untouched."""
+        try:
+            repository = await open_repository(self.path)
+        except NoRepository as error:
+            raise RegistryError(
+                ErrorCode.MANIFEST_UNKNOWN,
+                f"there is no tag {ref!r}: it is neither 'latest' nor a configured"
+                f" source, and {self.path} is no git repository to have such a ref",
+            ) from error
+        except GitFailed as error:
+            raise RegistryError(ErrorCode.DENIED, f"{self.path}: {error}") from error
+        return await commit_at(self.name, repository, ref, self.trees)
+
+    async def fingerprint(self) -> str | None:
+        """Give a value that changes with what evaluation reads; None: cannot tell."""
+        return None if self.checkout is None else await self.checkout.fingerprint()
+
+    async def state(self) -> State:
+        """Give the fingerprint, and how many changes were seen."""
+        fingerprint = await self.fingerprint()
+        return State(fingerprint, 0 if self.checkout is None else self.checkout.changes)
+
+    async def revision(self) -> str | None:
+        """Give the commit, "-dirty" behind it if files differ; None without git."""
+        if not await trio.Path(self.path, ".git").exists():
+            return None  # though it may lie within somebody's repository
+        # --exclude=*: the commit itself and no tag.
+        asked = ("--always", "--dirty", "--abbrev=40", "--exclude=*")
+        try:
+            return await git(self.path, "describe", *asked) or None
+        except (GitFailed, RegistryError):
+            return None
+
+    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+        """Evaluate what is there now."""
+        return await evaluate(nix, self.path, image.packages, image.system)

@@ -65,10 +65,14 @@ async def run_daemon(settings: Settings, on_ready: Callable[[Ready], None]) -> N
     try:
         await _run(settings, on_ready)
     except* NixerydError as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
+        raise _first(group) from group
+
+
+def _first(group: BaseExceptionGroup[NixerydError]) -> NixerydError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error  # type: ignore[return-value]  # except* gives a group of these
 
 
 async def _run(settings: Settings, on_ready: Callable[[Ready], None]) -> None:

@@ -140,8 +140,16 @@ class Builder:
         """
         image = parse_image(repository, self._policy)
         source = await self._sources.resolve(tag)
-        run = self._join(image, tag, source, await source.fingerprint())
-        with run.progress.follow() as channel:
+        fingerprint = await source.fingerprint()
+        known = self._workshop.recall(image, source, fingerprint)
+        if known is None:
+            progress = self._join(image, tag, source, fingerprint).progress
+        else:
+            self._tag(image, tag, known.digest)
+            progress = Progress()
+            progress.tell(_done(image, Build(known, cached=True)))
+            progress.close()
+        with progress.follow() as channel:
             yield channel
 
     def blob(self, digest: Digest) -> BlobFile:
@@ -237,15 +245,17 @@ class Builder:
             cached=build.cached,
             seconds=round(trio.current_time() - run.since, 3),
         )
-        run.progress.tell(
-            events.Done(
-                repository=name,
-                digest=str(digest),
-                size=build.manifest.size,
-                cached=build.cached,
-            )
-        )
+        run.progress.tell(_done(run.image, build))
         return build
+
+
+def _done(image: ImageName, build: Build) -> events.Done:
+    return events.Done(
+        repository=image.repository,
+        digest=str(build.manifest.digest),
+        size=build.manifest.size,
+        cached=build.cached,
+    )
 
 
 def _as_registry_error(error: NixerydError, build_log: BuildLog) -> RegistryError:

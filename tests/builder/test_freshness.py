@@ -44,6 +44,10 @@ async def test_an_unchanged_source_needs_no_process(nix, checkout, tmp_path):
         first = await builder.manifest(("word",), "latest")
         break_nix(builder)
         assert await builder.manifest(("word",), "latest") == first
+        async with builder.pull(("word",), "latest") as channel:
+            (told,) = [event async for event in channel]
+        assert told.cached
+        assert told.digest == str(first.digest)
     async with open_builder(nix, checkout.directory, data, watch=True) as builder:
         break_nix(builder)
         assert await builder.manifest(("word",), "latest") == first

@@ -29,6 +29,7 @@ from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import NamePolicy
 from nixeryd.nix.installation import open_nix
 from nixeryd.nix.roots import sweep_build_roots
+from nixeryd.offline import Offline
 from nixeryd.registry import Registry
 from nixeryd.sources.opening import open_sources
 from nixeryd.sources.source import Configured
@@ -82,7 +83,8 @@ async def _run(settings: Settings, on_ready: Callable[[Ready], None]) -> None:
         admin_socket = paths.runtime_dir(places.root) / "admin.sock"
         listeners = stack.enter_context(_open_listeners(settings, admin_socket))
         sweep_build_roots(places.gcroots)
-        nix = await open_nix()
+        offline = Offline(told=settings.offline)
+        nix = await open_nix(offline=offline)
         blobs = Blobs(places.blobs, places.staging)
         workshop = Workshop(
             nix,

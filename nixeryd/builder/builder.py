@@ -230,7 +230,9 @@ class Builder:
         except NixerydError as error:
             told = _as_registry_error(error, build_log)
             seconds = REMEMBERED if run.seen else REMEMBERED_BLINDLY
-            self._failures.remember((run.image.key, run.tag, run.seen), told, seconds)
+            if not error.is_passing:
+                key = (run.image.key, run.tag, run.seen)
+                self._failures.remember(key, told, seconds)
             build_log.write(told.message)
             bound.warning("build failed", error=told.message)
             run.progress.tell(events.Failed(message=told.message))

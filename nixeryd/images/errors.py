@@ -8,10 +8,16 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-co
 """
 
 from enum import StrEnum
+from typing import ClassVar
 
 
 class NixerydError(Exception):
-    """Root of all errors that a person can act on; str() is one clear message."""
+    """Root of all errors that a person can act on; str() is one clear message.
+
+    One that `is_passing` may be over any moment, though its source is the same.
+    """
+
+    is_passing: ClassVar[bool] = False
 
 
 class ErrorCode(StrEnum):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.offline import Offline
 from nixeryd.process import run
 
 _USUAL_PLACES = (
@@ -55,11 +56,15 @@ def find_nix() -> Path:
 
 
 async def open_nix(
-    *, options: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    *,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    offline: Offline | None = None,
 ) -> Nix:
     """Find Nix and read its version; raises `NixerydError` if there is none.
 
-    `options` are more flags for every command, `environment` more variables.
+    `options` are more flags for every command, `environment` more variables;
+    without `offline` it is noticed only if the machine has no network.
     """
     environment = dict(environment or {})
     directory = find_nix()
@@ -81,6 +86,7 @@ async def open_nix(
         fork=fork,
         options=(*(flags if needed else ()), *options),
         environment=environment,
+        offline=offline or Offline(),
     )
 
 

@@ -8,9 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nixeryd.offline import Offline
 from nixeryd.process import CommandFailed, LineCallback, run
 
 NixFailed = CommandFailed
+
+# --offline is of the `nix` command only. What was fetched before stays good, however
+# old; an untrusted user may say "substitute", but not which substituters.
+_WITHOUT_NETWORK = (
+    ("substitute", "false"),
+    ("connect-timeout", "3"),
+    ("download-attempts", "1"),
+    ("tarball-ttl", "4294967295"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +29,7 @@ class Nix:
 
     `fork` is as Nix names itself, in lower case: "nix", "lix, like nix",
     "determinate nix 3.8.0". `options` go to every command; `environment` is
-    added to our own.
+    added to our own. While `offline` is on, no command waits for a network.
     """
 
     directory: Path
@@ -27,6 +37,7 @@ class Nix:
     fork: str = "nix"
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    offline: Offline = field(default_factory=Offline)
 
     @property
     def is_remote(self) -> bool:
@@ -44,4 +55,7 @@ class Nix:
         """
         program, *arguments = argv
         command = [str(self.directory / program), *arguments, *self.options]
+        if self.offline.on:
+            for name, value in _WITHOUT_NETWORK:
+                command += ["--option", name, value]
         return await run(command, self.environment, on_stderr_line=on_stderr_line)

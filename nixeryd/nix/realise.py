@@ -15,6 +15,7 @@ from pathlib import Path
 
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.nix import messages
+from nixeryd.nix.missing import require_present
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.nix.progress import BuildLog, Event, EventCallback, Message, ProgressReader
 
@@ -61,10 +62,13 @@ async def realise(
     """Make these derivations' outputs valid, and root them in directory `roots`.
 
     `installables` are .drv paths, or `ResolvedPackage.installable`. `timeout` is
-    in seconds per builder, 0 for none. Raises `BuildFailed`, `DerivationLost`.
+    in seconds per builder, 0 for none. Raises `BuildFailed`, `DerivationLost`, and
+    without a network `MissingOffline`, before anything is tried.
     """
     if not installables:
         return
+    if why := nix.offline.why:
+        await require_present(nix, installables, why)
     listener = _Listener(on_event)
     argv = [
         "nix-store",

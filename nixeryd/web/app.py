@@ -12,7 +12,7 @@ from nixeryd.web.asgi import App
 from nixeryd.web.errors import install_handlers
 from nixeryd.web.guard import Guard, Policy
 from nixeryd.web.ports import Control, Door, Registry
-from nixeryd.web.registry import install_registry
+from nixeryd.web.registry import RegistryApp
 from nixeryd.web.waiting import HOLD
 
 _MAX_REQUEST = 1024 * 1024  # bytes; nothing is pushed here
@@ -41,8 +41,9 @@ def create_app(
     app.url_map.strict_slashes = False
     install_handlers(app)
     install_health(app)
-    if door is not Door.ADMIN:
-        install_registry(app, registry, mirror=door is Door.MIRROR, hold=hold)
     if door is not Door.MIRROR:
         install_api(app, control, may_change=door is Door.ADMIN)
-    return Guard(app, policy)
+    if door is Door.ADMIN:
+        return Guard(app, policy)
+    mirror = door is Door.MIRROR
+    return Guard(RegistryApp(registry, app, mirror=mirror, hold=hold), policy)

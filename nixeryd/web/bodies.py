@@ -1,35 +1,25 @@
-"""Blob bodies: bytes of a file, or of a blob still arriving, one chunk at a time.
+"""Blob bodies: part of a file, or of a blob still arriving.
 
 The law: a blob is opened and its size compared before the first header is sent,
-and what is sent is exactly as long as announced or cut, never padded. One thread
-hop per chunk; the chunk is handed on without a copy. Knows nothing of HTTP.
+and what is sent is exactly as long as announced or cut, never padded. Knows
+nothing of HTTP; how the bytes of a file reach a client is `sendfile`'s.
 """
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Self
-
-import trio
-from quart.wrappers.response import ResponseBody
 
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.served import BlobFile
 from nixeryd.web.ports import BlobStream, LiveBlob
 
-# Bytes. 256 KiB: 0.7 GiB/s to one client, 1 MiB: 1.1, 4 MiB: 1.2 (2 shared cores);
-# with four clients 1 MiB is best. A client that stalls holds one chunk.
-CHUNK = 1024 * 1024
-# Reads of files, apart from trio's default limiter that Nix runs and packing use.
-FILE_READS = trio.CapacityLimiter(16)
-
 
 class DamagedBlobError(NixerydError):
-    """A blob's file is not as long as the index says."""
+    """A blob is not as long as was announced."""
 
 
-async def open_body(blob: BlobFile | LiveBlob, part: range) -> "BlobBody":
+def open_body(blob: BlobFile | LiveBlob, part: range) -> "FileBody | LiveBody":
     """Open `part` of a blob for sending; nothing to close if never sent.
 
     Raises BLOB_UNKNOWN if its file is gone and DamagedBlobError if it is too
@@ -37,17 +27,36 @@ async def open_body(blob: BlobFile | LiveBlob, part: range) -> "BlobBody":
     """
     match blob:
         case BlobFile():
-            # A number, as a thread may hold on to its result for a while.
-            fd = await trio.to_thread.run_sync(_open, blob, limiter=FILE_READS)
-            return BlobBody(_FileBlob(_File(fd)), part)
+            # No thread: what was just found by its name is opened in no time.
+            return FileBody(_open(blob), part)
         case _:
-            return BlobBody(blob, part)
+            return LiveBody(blob, part)
 
 
-class BlobBody(ResponseBody):
-    """A quart body: open while it is iterated over, closed however that ends."""
+class FileBody:
+    """Part of an open file. Closes itself when dropped: it may never be sent."""
 
-    def __init__(self, blob: "_FileBlob | LiveBlob", part: range) -> None:
+    def __init__(self, fd: int, part: range) -> None:
+        self.fd = fd
+        self.part = part
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        with suppress(OSError):
+            self.__exit__()
+
+
+class LiveBody:
+    """Part of a blob in pieces, as they come: open while it is iterated over."""
+
+    def __init__(self, blob: LiveBlob, part: range) -> None:
         self._blob = blob
         self._part = part
         self._left = len(part)
@@ -66,8 +75,7 @@ class BlobBody(ResponseBody):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # What it holds shields its own clean-up.
-        await self._stack.__aexit__(kind, error, traceback)  # noqa: ASYNC102
+        await self._stack.__aexit__(kind, error, traceback)
 
     def __aiter__(self) -> Self:
         return self
@@ -100,49 +108,3 @@ def _open(blob: BlobFile) -> int:
             " nixeryd verify removes it, and the next pull brings it back"
         )
     return fd
-
-
-class _File:
-    """An open file. Closes itself when dropped, as a response may never start."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def close(self) -> None:
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def __del__(self) -> None:
-        with suppress(OSError):
-            self.close()
-
-
-class _FileBlob:
-    def __init__(self, file: _File) -> None:
-        self._file = file
-
-    @asynccontextmanager
-    async def open(self, part: range) -> AsyncIterator["_FileStream"]:
-        try:
-            yield _FileStream(self._file, part)
-        finally:
-            self._file.close()
-
-
-class _FileStream:
-    def __init__(self, file: _File, part: range) -> None:
-        self._file = file
-        self._part = part
-
-    async def read(self) -> bytes:
-        # Not abandoned on cancel: the fd must not be closed under the read.
-        chunk = await trio.to_thread.run_sync(
-            os.pread,
-            self._file.fd,
-            min(CHUNK, len(self._part)),
-            self._part.start,
-            limiter=FILE_READS,
-        )
-        self._part = self._part[len(chunk) :]
-        return chunk

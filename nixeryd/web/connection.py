@@ -12,7 +12,8 @@ import logging
 import math
 import socket
 import struct
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import trio
@@ -25,6 +26,8 @@ from hypercorn.utils import parse_socket_addr
 
 from nixeryd.web.asgi import App
 from nixeryd.web.http11 import Http11, Tasks
+from nixeryd.web.sendfile import send_file
+from nixeryd.web.zerocopy import FileData
 
 _log = logging.getLogger(__name__)
 
@@ -129,13 +132,15 @@ class Connection:
         self._ending = True
         self._receiving.cancel()
 
-    async def _send(self, event: Event) -> None:
+    async def _send(self, event: Event | FileData) -> None:
         # Only a write may be a checkpoint. After a response's last byte quart-trio
         # cancels the task that is still in here, and the connection would neither
         # be closed nor timed out (tests/web/test_app.py).
         match event:
             case RawData(data=data) if data:
                 await self._write(data)
+            case FileData() as file:
+                await self._write_file(file)
             case Updated(idle=idle):
                 self._set_idle(idle=idle)
             case Closed():
@@ -149,13 +154,24 @@ class Connection:
         self._receiving.deadline = self._deadline
 
     async def _write(self, data: bytes) -> None:
-        whole = False
         view = memoryview(data)
+        async with self._whole_write():
+            for start in range(0, len(view), _WRITE):
+                with trio.fail_after(self._timeouts.write):
+                    await self._stream.send_all(view[start : start + _WRITE])
+
+    async def _write_file(self, file: FileData) -> None:
+        sock = self._stream.socket
+        async with self._whole_write():
+            await send_file(sock, file.fd, file.part, self._timeouts.write)
+
+    @asynccontextmanager
+    async def _whole_write(self) -> AsyncIterator[None]:
+        """Write one thing at a time, and cut the connection if it is not whole."""
+        whole = False
         async with self._writing:
             try:
-                for start in range(0, len(view), _WRITE):
-                    with trio.fail_after(self._timeouts.write):
-                        await self._stream.send_all(view[start : start + _WRITE])
+                yield
                 whole = True
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass  # the reader sees it too

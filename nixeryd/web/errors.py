@@ -34,6 +34,20 @@ def render_error(error: NixerydError) -> tuple[int, bytes]:
             return _INTERNAL, error_body(UNKNOWN, str(error))
 
 
+def describe(error: Exception) -> tuple[int, bytes, dict[str, str]]:
+    """Give status, JSON and further headers of an answer; logs what is our fault."""
+    if not isinstance(error, NixerydError):
+        _log.error("a request failed", exc_info=error)
+        told = "a defect of nixeryd; its log has the details"
+        return _INTERNAL, error_body(UNKNOWN, told), {}
+    status, body = render_error(error)
+    if status == _INTERNAL:
+        _log.error("%s", error)
+    # RFC 9110, 15.5.6: a 405 must say what is allowed; what is not there at
+    # all, such as a catalog, is only read from as well.
+    return status, body, {"Allow": ALLOWED} if status == _NOT_ALLOWED else {}
+
+
 def error_body(code: str, message: str, detail: object = None) -> bytes:
     """Give the spec's JSON for one error."""
     entry: dict[str, object] = {"code": code, "message": message}
@@ -56,16 +70,6 @@ def respond(
 def install_handlers(app: QuartTrio) -> None:
     """Make `app` answer every failure as JSON."""
 
-    @app.errorhandler(NixerydError)
-    async def known(error: NixerydError) -> Response:
-        status, body = render_error(error)
-        if status == _INTERNAL:
-            _log.error("%s", error)
-        # RFC 9110, 15.5.6: a 405 must say what is allowed; what is not there at
-        # all, such as a catalog, is only read from as well.
-        headers = {"Allow": ALLOWED} if status == _NOT_ALLOWED else None
-        return respond(status, body, headers)
-
     @app.errorhandler(HTTPException)
     async def refused(error: HTTPException) -> Response:
         code = ErrorCode.UNSUPPORTED if error.code == _NOT_ALLOWED else UNKNOWN
@@ -75,9 +79,5 @@ def install_handlers(app: QuartTrio) -> None:
         )
 
     @app.errorhandler(Exception)
-    async def unforeseen(error: Exception) -> Response:
-        _log.error("a request failed", exc_info=error)
-        return respond(
-            _INTERNAL,
-            error_body(UNKNOWN, "a defect of nixeryd; its log has the details"),
-        )
+    async def failed(error: Exception) -> Response:
+        return respond(*describe(error))

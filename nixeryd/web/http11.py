@@ -11,15 +11,24 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any, Self, cast
 
 import h11
 import trio
 from hypercorn.config import Config
+from hypercorn.events import Event, RawData
 from hypercorn.protocol.events import Event as StreamEvent, Request, Response
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
-from hypercorn.protocol.http_stream import HTTPStream
-from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
+from hypercorn.typing import (
+    AppWrapper,
+    ASGIReceiveEvent,
+    ASGISendEvent,
+    H11SendableEvent,
+    Scope,
+)
+
+from nixeryd.web.zerocopy import FileData, Stream
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +48,15 @@ def make_config() -> Config:
 
 
 class Http11(H11Protocol):
-    """hypercorn's HTTP/1.1, less upgrades, plus `Connection: close` in a drain."""
+    """hypercorn's HTTP/1.1: less upgrades, plus files, and closing in a drain."""
+
+    _head = b""  # headers that were not sent yet
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Never switch protocols: RFC 9110, 7.8 lets a server ignore Upgrade."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        self.stream = HTTPStream(
+        self.stream = Stream(
             self.app,
             self.config,
             self.context,
@@ -67,14 +78,42 @@ class Http11(H11Protocol):
             )
         )
 
-    async def stream_send(self, event: StreamEvent) -> None:
-        if isinstance(event, Response) and self.context.terminated.is_set():
-            event = Response(
-                stream_id=event.stream_id,
-                status_code=event.status_code,
-                headers=[*event.headers, (b"connection", b"close")],
-            )
-        await super().stream_send(event)
+    async def stream_send(self, event: StreamEvent | FileData) -> None:
+        match event:
+            case FileData():
+                await self._send_file(event)
+            case Response() if self.context.terminated.is_set():
+                headers = [*event.headers, (b"connection", b"close")]
+                await super().stream_send(replace(event, headers=headers))
+            case _:
+                await super().stream_send(event)
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        # Headers go with what follows: one write, and the client wakes up once.
+        try:
+            data = self._head + self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        self._head = data if isinstance(event, h11.Response) else b""
+        if not self._head:
+            await self.send(RawData(data))
+
+    async def _send_file(self, file: FileData) -> None:
+        """Let h11 frame the bytes of a file that it never sees.
+
+        https://h11.readthedocs.io/en/latest/api.html#sendfile
+        """
+        data = h11.Data(data=cast("bytes", file))
+        connection = cast("h11.Connection", self.connection)
+        head, self._head = self._head, b""
+        for piece in (head, *(connection.send_with_data_passthrough(data) or ())):
+            await self.send(cast("Event", file) if piece is file else RawData(piece))
+
+    async def _maybe_recycle(self) -> None:
+        self._head = b""  # of a response that never had a body
+        await super()._maybe_recycle()
 
     @property
     def has_unread_request(self) -> bool:

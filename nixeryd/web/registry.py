@@ -14,9 +14,7 @@ from collections.abc import Iterable
 from typing import assert_never
 from urllib.parse import parse_qsl, urlencode
 
-from quart import Response, request
-from quart_trio import QuartTrio
-from quart_trio.wrappers import TrioResponse
+from werkzeug.http import parse_etags
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
@@ -31,70 +29,89 @@ from nixeryd.images.routes import (
     route,
 )
 from nixeryd.images.served import Origin, Patience, StillBuilding
+from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.bodies import open_body
-from nixeryd.web.errors import UNKNOWN, error_body, respond
+from nixeryd.web.errors import UNKNOWN, describe, error_body
+from nixeryd.web.exchange import Answer, Request, exchange
 from nixeryd.web.ports import Registry
 from nixeryd.web.waiting import HOLD, LateBody, Turn
 
-_ROOT = "/v2"
+_ROOT = b"/v2"
 _BLOB_TYPE = "application/octet-stream"
 _NAMESPACE = re.compile(r"[A-Za-z0-9.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?", re.ASCII)
 
 
-def install_registry(
-    app: QuartTrio, registry: Registry, *, mirror: bool, hold: float = HOLD
-) -> None:
-    """Let `registry` answer all of /v2 in `app`; `hold` seconds for a manifest."""
+class RegistryApp:
+    """An ASGI app that answers all of /v2 itself and passes the rest on.
 
-    # Not a route: the framework decodes %2F before it matches, and a repository
-    # name has as many slashes as it likes.
-    @app.before_request
-    async def answer() -> Response | None:
-        path = request.scope["raw_path"].decode("ascii")
-        if path != _ROOT and not path.startswith(_ROOT + "/"):
-            return None
-        return await _answer(registry, path, mirror=mirror, hold=hold)
+    `hold`: seconds that a manifest may take before its client is sent round.
+    """
 
-    @app.after_request
-    async def tell_version(response: Response) -> Response:
-        if request.path.startswith(_ROOT):
-            response.headers["Docker-Distribution-API-Version"] = "registry/2.0"
-        return response
+    def __init__(
+        self, registry: Registry, rest: App, *, mirror: bool, hold: float = HOLD
+    ) -> None:
+        self._registry = registry
+        self._rest = rest
+        self._mirror = mirror
+        self._hold = hold
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and _is_ours(scope["raw_path"]):
+            await exchange(scope, receive, send, self._answer)
+        else:
+            await self._rest(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Answer:
+        try:
+            answer = await _answer(
+                self._registry, request, mirror=self._mirror, hold=self._hold
+            )
+        except Exception as error:  # noqa: BLE001  whatever it is, the client is told
+            answer = Answer.of_bytes(*describe(error))
+        answer.headers["Docker-Distribution-API-Version"] = "registry/2.0"
+        return answer
+
+
+def _is_ours(raw_path: bytes) -> bool:
+    return raw_path == _ROOT or raw_path.startswith(_ROOT + b"/")
 
 
 async def _answer(
-    registry: Registry, path: str, *, mirror: bool, hold: float
-) -> Response:
+    registry: Registry, request: Request, *, mirror: bool, hold: float
+) -> Answer:
     if request.method not in {"GET", "HEAD"}:
         raise RegistryError(
             ErrorCode.UNSUPPORTED, "this registry is only read from; nothing is pushed"
         )
-    query = dict(parse_qsl(request.query_string.decode("ascii")))
+    query = dict(parse_qsl(request.query))
     origin = Origin(ns=_namespace(query.get("ns")), mirror=mirror)
-    match route(path, query):
+    match route(request.path, query):
         case ApiVersion():
-            response = respond(200, b"{}")
+            answer = Answer.of_bytes(200, b"{}")
         case ManifestRoute() as asked:
             turn = Turn.of(query)
             try:
-                response = await _manifest(registry, asked, origin, turn.patience(hold))
+                answer = await _manifest(
+                    registry, request, asked, origin, turn.patience(hold)
+                )
             except StillBuilding as still:
                 if turn.is_last:
-                    response = _late(registry, asked, origin, still.ticket)
+                    answer = _late(registry, request, asked, origin, still.ticket)
                 else:
-                    location = turn.next_location(path, query, still.ticket)
-                    response = respond(307, b"{}", {"Location": location})
+                    location = turn.next_location(request.path, query, still.ticket)
+                    answer = Answer.of_bytes(307, b"{}", {"Location": location})
         case BlobRoute() as asked:
-            response = await _blob(registry, asked, origin)
+            answer = await _blob(registry, request, asked, origin)
         case TagsRoute() as asked:
-            response = await _tags(registry, asked, origin)
+            answer = await _tags(registry, asked, origin)
         case ReferrersRoute():
-            response = respond(200, EMPTY_INDEX, content_type=INDEX_TYPE)
+            answer = Answer.of_bytes(200, EMPTY_INDEX, content_type=INDEX_TYPE)
         case other:
             assert_never(other)
     if origin.ns is not None:
-        response.headers["OCI-Namespace"] = origin.ns
-    return response
+        answer.headers["OCI-Namespace"] = origin.ns
+    return answer
 
 
 def _namespace(text: str | None) -> str | None:
@@ -105,12 +122,16 @@ def _namespace(text: str | None) -> str | None:
 
 
 async def _manifest(
-    registry: Registry, asked: ManifestRoute, origin: Origin, patience: Patience
-) -> Response:
+    registry: Registry,
+    request: Request,
+    asked: ManifestRoute,
+    origin: Origin,
+    patience: Patience,
+) -> Answer:
     manifest = await registry.manifest(asked, origin, patience)
-    if _has_already(manifest.digest):
+    if _has_already(request, manifest.digest):
         return _not_modified(manifest.digest)
-    return respond(
+    return Answer.of_bytes(
         200,
         manifest.body,
         _identity(manifest.digest),
@@ -119,20 +140,26 @@ async def _manifest(
 
 
 def _late(
-    registry: Registry, asked: ManifestRoute, origin: Origin, ticket: str
-) -> Response:
-    """Answer when there is no other way to wait: see `nixeryd.web.waiting`."""
+    registry: Registry,
+    request: Request,
+    asked: ManifestRoute,
+    origin: Origin,
+    ticket: str,
+) -> Answer:
+    """Answer when there is no other way to wait: see `nixeryd.web.waiting`.
+
+    A Content-Length of 0 would be believed, so HEAD gets none either.
+    """
     body = LateBody(lambda: registry.manifest(asked, origin, Patience(ticket=ticket)))
     is_head = request.method == "HEAD"
-    response = TrioResponse(b"" if is_head else body, content_type=MANIFEST_TYPE)
-    # A length of 0 would be believed.
-    response.headers.pop("Content-Length", None)
-    return response
+    return Answer(200, {"Content-Type": MANIFEST_TYPE}, b"" if is_head else body)
 
 
-async def _blob(registry: Registry, asked: BlobRoute, origin: Origin) -> Response:
+async def _blob(
+    registry: Registry, request: Request, asked: BlobRoute, origin: Origin
+) -> Answer:
     blob = await registry.blob(asked, origin)
-    if _has_already(blob.digest):
+    if _has_already(request, blob.digest):
         return _not_modified(blob.digest)
     headers = {**_identity(blob.digest), "Accept-Ranges": "bytes"}
     part, status = range(blob.size), 200
@@ -140,22 +167,22 @@ async def _blob(registry: Registry, asked: BlobRoute, origin: Origin) -> Respons
     # request method that is unrecognized or for which range handling is not
     # defined. For this specification, GET is the only method for which range
     # handling is defined."
-    if request.method == "GET" and _range_applies(blob.digest):
+    if request.method == "GET" and _range_applies(request, blob.digest):
         try:
-            asked_part = parse_range(request.headers.get("Range"), blob.size)
+            asked_part = parse_range(request.headers.get("range"), blob.size)
         except RangeNotSatisfiable as error:
             headers["Content-Range"] = f"bytes */{blob.size}"
-            return respond(416, error_body(UNKNOWN, str(error)), headers)
+            return Answer.of_bytes(416, error_body(UNKNOWN, str(error)), headers)
         if asked_part is not None:
             part, status = asked_part, 206
             headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{blob.size}"
-    body = b"" if request.method == "HEAD" else await open_body(blob, part)
-    response = TrioResponse(body, status, headers, content_type=_BLOB_TYPE)
-    response.content_length = len(part)
-    return response
+    headers |= {"Content-Type": _BLOB_TYPE, "Content-Length": str(len(part))}
+    if request.method == "HEAD":
+        return Answer(status, headers)
+    return Answer(status, headers, open_body(blob, part))
 
 
-async def _tags(registry: Registry, asked: TagsRoute, origin: Origin) -> Response:
+async def _tags(registry: Registry, asked: TagsRoute, origin: Origin) -> Answer:
     tags = await registry.tags(asked, origin)
     page, more = paginate(tags, asked.limit, asked.last)
     name = "/".join(asked.repository)
@@ -165,7 +192,9 @@ async def _tags(registry: Registry, asked: TagsRoute, origin: Origin) -> Respons
         if origin.ns is not None:
             query["ns"] = origin.ns
         headers["Link"] = f'</v2/{name}/tags/list?{urlencode(query)}>; rel="next"'
-    return respond(200, json.dumps({"name": name, "tags": page}).encode(), headers)
+    return Answer.of_bytes(
+        200, json.dumps({"name": name, "tags": page}).encode(), headers
+    )
 
 
 def paginate(
@@ -184,15 +213,14 @@ def _identity(digest: Digest) -> dict[str, str]:
     return {"Docker-Content-Digest": str(digest), "ETag": f'"{digest}"'}
 
 
-def _has_already(digest: Digest) -> bool:
-    return request.if_none_match.contains_weak(str(digest))
+def _has_already(request: Request, digest: Digest) -> bool:
+    known = request.headers.get("if-none-match")
+    return known is not None and parse_etags(known).contains_weak(str(digest))
 
 
-def _range_applies(digest: Digest) -> bool:
-    return request.headers.get("If-Range", f'"{digest}"') == f'"{digest}"'
+def _range_applies(request: Request, digest: Digest) -> bool:
+    return request.headers.get("if-range", f'"{digest}"') == f'"{digest}"'
 
 
-def _not_modified(digest: Digest) -> Response:
-    response = respond(304, b"", _identity(digest))
-    del response.headers["Content-Length"]  # would have to be that of a 200
-    return response
+def _not_modified(digest: Digest) -> Answer:
+    return Answer(304, _identity(digest))  # a length would have to be that of a 200

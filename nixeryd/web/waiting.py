@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlencode
 
-from quart.wrappers.response import ResponseBody
-
 from nixeryd.images.served import Manifest, Patience
 
 HOLD: Final = 25.0  # seconds
@@ -57,7 +55,7 @@ class Turn:
         return f"{path}?{urlencode({**query, **ours})}"
 
 
-class LateBody(ResponseBody):
+class LateBody:
     """A manifest that is sent when it is there; its headers are long gone.
 
     What fails now can only cut the connection, which no client takes for whole.
@@ -65,8 +63,7 @@ class LateBody(ResponseBody):
 
     def __init__(self, get: Callable[[], Awaitable[Manifest]]) -> None:
         self._get = get
-        # The headers leave with the first piece of a body, so that is nothing.
-        self._pieces = [self._nothing, self._manifest]
+        self._is_sent = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,12 +75,7 @@ class LateBody(ResponseBody):
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._pieces:
+        if self._is_sent:
             raise StopAsyncIteration
-        return await self._pieces.pop(0)()
-
-    async def _nothing(self) -> bytes:
-        return b""
-
-    async def _manifest(self) -> bytes:
+        self._is_sent = True
         return (await self._get()).body

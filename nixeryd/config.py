@@ -21,6 +21,8 @@ from nixeryd.images.sizes import SizeError, parse_size
 
 Compression = Literal["none", "gzip", "zstd"]
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
+ENVIRONMENT = "the environment"
+COMMAND_LINE = "the command line"
 SourceName = Annotated[str, msgspec.Meta(pattern=_NAME)]
 
 # Nixery's names for what we call otherwise (its README, "Configuration").
@@ -88,6 +90,8 @@ class Settings(_Table, frozen=True):
     cache: Cache = Cache()
     nix: Nix = Nix()
     data_dir: str = ""  # "": the user's data directory
+    idle_exit: Annotated[int, msgspec.Meta(ge=0)] = 0  # seconds of nothing to do, or 0
+    finish_builds: bool = False  # before ending; else they are stopped
     offline: bool = False
     log_format: Literal["text", "json"] = "text"
 
@@ -108,11 +112,7 @@ def load_settings(
     named must be there. `flags` has the shape of the file.
     """
     merged: dict[str, Any] = {}
-    for origin, layer in (
-        _read(file),
-        ("the environment", _from_environment(environ)),
-        ("the command line", dict(flags or {})),
-    ):
+    for origin, layer in read_layers(file, environ, flags):
         _check(layer, origin)
         _merge(merged, layer)
     # Each layer was checked; not strict, since variables are text.
@@ -123,6 +123,22 @@ def load_settings(
             f"source = {settings.source!r} names no [sources.…] (known: {known})"
         )
     return settings
+
+
+def read_layers(
+    file: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, Any] | None,
+) -> list[tuple[str, dict[str, Any]]]:
+    """Read what is set where, the later wins; unchecked, in the file's shape."""
+    environment: dict[str, Any] = {}
+    for _, where, value in from_environment(environ):
+        _put(environment, where, value)
+    return [
+        _read(file),
+        (ENVIRONMENT, environment),
+        (COMMAND_LINE, dict(flags or {})),
+    ]
 
 
 def _read(file: Path | None) -> tuple[str, dict[str, Any]]:
@@ -139,16 +155,22 @@ def _read(file: Path | None) -> tuple[str, dict[str, Any]]:
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    layer: dict[str, Any] = {}
+def from_environment(
+    environ: Mapping[str, str],
+) -> list[tuple[str, tuple[str, ...], object]]:
+    """Give each variable that is set, the setting that it means, and its value."""
+    found: list[tuple[str, tuple[str, ...], object]] = []
     for variable, where in _NIXERY.items():
         if value := environ.get(variable):
-            _put(layer, where, value)
+            found.append((variable, where, value))
     for where, kind in _options(Settings):
-        if value := environ.get("NIXERYD_" + "_".join(where).upper()):
+        variable = "NIXERYD_" + "_".join(where).upper()
+        if value := environ.get(variable):
             is_list = typing.get_origin(kind) is tuple
-            _put(layer, where, re.split(r"[,\s]+", value) if is_list else value)
-    return layer
+            found.append(
+                (variable, where, re.split(r"[,\s]+", value) if is_list else value)
+            )
+    return found
 
 
 def _options(
@@ -183,7 +205,7 @@ def _check(layer: Mapping[str, Any], origin: str) -> None:
     """Name the origin of a mistake; after the merge nobody knows it any more."""
     try:
         # Environment variables are text: numbers and booleans are read from it.
-        msgspec.convert(layer, Settings, strict=origin != "the environment")
+        msgspec.convert(layer, Settings, strict=origin != ENVIRONMENT)
         parse_size(str(layer.get("cache", {}).get("max_size", "0")))
     except msgspec.ValidationError as error:
         raise ConfigError(f"{origin}: {_explain(str(error))}") from error

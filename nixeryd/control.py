@@ -13,6 +13,8 @@ from nixeryd.builder.builder import Builder
 from nixeryd.builder.progress import Event, Failed
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import parse_reference, parse_repository
+from nixeryd.origins import flatten
+from nixeryd.reload import Reloading
 from nixeryd.sources.source import Configured
 from nixeryd.store.index import Index
 
@@ -25,6 +27,7 @@ class Control:
         builder: Builder,
         index: Index,
         source: Configured,
+        reloading: Reloading,
         *,
         listeners: Mapping[str, Sequence[str]],
         data_dir: Path,
@@ -33,6 +36,7 @@ class Control:
         self._builder = builder
         self._index = index
         self._source = source
+        self._reloading = reloading
         self._listeners = listeners
         self._data_dir = data_dir
         self._nix = nix
@@ -62,6 +66,15 @@ class Control:
                 for run in self._builder.runs()
             ],
         }
+
+    def settings(self) -> Mapping[str, object]:
+        """Give the settings in force by their names."""
+        return flatten(self._reloading.settings)
+
+    def reload(self) -> Mapping[str, object]:
+        """Read the configuration again; raises `ConfigError` and changes nothing."""
+        outcome = self._reloading.reload()
+        return {"changed": outcome.changed, "needs_restart": outcome.needs_restart}
 
     @asynccontextmanager
     async def pull(

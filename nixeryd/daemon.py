@@ -2,22 +2,18 @@
 
 Resources are opened outermost first; the nursery is innermost, so that tasks end
 before what they use is closed. On the first SIGTERM or SIGINT nothing more is
-accepted and running responses finish (bounded); builds are stopped, and their
-clients ask again. A second signal ends at once.
+accepted and running responses finish (bounded); who waits for a build is sent
+away to ask again, and builds are stopped, or finished if that is configured. A
+second signal ends at once.
 """
 
 import json
-import os
 import platform
-import signal
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
-import structlog
 import trio
 
 from nixeryd import paths
@@ -25,12 +21,15 @@ from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
 from nixeryd.config import Settings
 from nixeryd.control import Control
+from nixeryd.doors import name_addresses, open_doors
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import NamePolicy
+from nixeryd.lifecycle import Ending, ask_for_time, end_when_idle, open_ending
 from nixeryd.nix.installation import open_nix
 from nixeryd.nix.roots import sweep_build_roots
 from nixeryd.offline import Offline
 from nixeryd.registry import Registry
+from nixeryd.reload import Reloading
 from nixeryd.sources.opening import open_sources
 from nixeryd.sources.source import Configured
 from nixeryd.store.blobs import Blobs
@@ -38,15 +37,11 @@ from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.index import open_index
 from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App
-from nixeryd.web.guard import Policy
-from nixeryd.web.listen import open_tcp, open_unix
+from nixeryd.web.guard import Guard, Policy
 from nixeryd.web.ports import Door
 from nixeryd.web.serve import serve
-from nixeryd.web.systemd import adopt_sockets, notify
-
-log = structlog.get_logger()
-
-Listeners: TypeAlias = Mapping[Door, Sequence[trio.SocketListener]]
+from nixeryd.web.systemd import notify
+from nixeryd.web.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +56,33 @@ class Ready:
     admin_socket: Path
 
 
-async def run_daemon(settings: Settings, on_ready: Callable[[Ready], None]) -> None:
+async def run_daemon(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
     """Serve until a signal says stop; raises `NixerydError` if it cannot start."""
     try:
-        await _run(settings, on_ready)
-    except* NixerydError as group:
-        raise _first(group) from group
+        await _run(reloading, on_ready)
+    except BaseExceptionGroup as group:
+        # What a person can act on comes alone, whatever nurseries it crossed.
+        found, rest = group.split(NixerydError)
+        if found is None or rest is not None:
+            raise
+        raise _first(found) from group
 
 
 def _first(group: BaseExceptionGroup[NixerydError]) -> NixerydError:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return error  # type: ignore[return-value]  # except* gives a group of these
+    assert isinstance(error, NixerydError)  # noqa: S101  for mypy: split did it
+    return error
 
 
-async def _run(settings: Settings, on_ready: Callable[[Ready], None]) -> None:
+async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
+    settings = reloading.settings
     with ExitStack() as stack:
         places = stack.enter_context(open_data_dir(settings.data_path))
         index = stack.enter_context(open_index(places.index))
         admin_socket = paths.runtime_dir(places.root) / "admin.sock"
-        listeners = stack.enter_context(_open_listeners(settings, admin_socket))
+        listeners = stack.enter_context(open_doors(settings, admin_socket))
         sweep_build_roots(places.gcroots)
         offline = Offline(told=settings.offline)
         nix = await open_nix(offline=offline)
@@ -95,11 +96,12 @@ async def _run(settings: Settings, on_ready: Callable[[Ready], None]) -> None:
             timeout=settings.nix.timeout,
             popularity=_popularity(settings.nix.popularity),
         )
-        addresses = {door: _addresses(opened) for door, opened in listeners.items()}
+        addresses = {door: name_addresses(found) for door, found in listeners.items()}
         async with (
-            _stopping() as stop,
+            open_ending(reloading.on_signal) as ending,
             trio.open_nursery() as nursery,
             open_sources(settings, nix, places.root, nursery) as sources,
+            _builds_end_first(nursery) as builds,
         ):
             builder = Builder(
                 workshop,
@@ -110,7 +112,7 @@ async def _run(settings: Settings, on_ready: Callable[[Ready], None]) -> None:
                 blobs=blobs,
                 index=index,
                 logs=places.logs,
-                nursery=nursery,
+                nursery=builds,
             )
             registry = Registry(
                 builder,
@@ -122,17 +124,30 @@ async def _run(settings: Settings, on_ready: Callable[[Ready], None]) -> None:
                 builder,
                 index,
                 sources.default,
+                reloading,
                 listeners={door.value: found for door, found in addresses.items()},
                 data_dir=places.root,
                 nix=f"{nix.fork} {'.'.join(map(str, nix.version))}",
             )
             policy = Policy(frozenset(settings.hosts), settings.allow_remote)
+            apps = {
+                door: create_app(registry, control, door, policy, hold=settings.hold)
+                for door in listeners
+            }
+            _take_changes(reloading, workshop, builder, registry, apps.values())
+            traffic = Traffic()
+            nursery.start_soon(
+                end_when_idle,
+                ending,
+                traffic,
+                lambda: reloading.settings.idle_exit,
+                lambda: bool(builder.runs()),
+            )
             async with trio.open_nursery() as servers:
                 for door, opened in listeners.items():
-                    app = create_app(
-                        registry, control, door, policy, hold=settings.hold
+                    servers.start_soon(
+                        _serve, traffic.count(apps[door]), opened, ending
                     )
-                    servers.start_soon(_serve, app, opened, stop)
                 on_ready(
                     Ready(
                         source=sources.default,
@@ -144,71 +159,53 @@ async def _run(settings: Settings, on_ready: Callable[[Ready], None]) -> None:
                     )
                 )
                 notify("READY=1", f"STATUS=Serving {sources.default.place}")
-            nursery.cancel_scope.cancel()
-
-
-async def _serve(
-    app: App, listeners: Sequence[trio.SocketListener], stop: trio.Event
-) -> None:
-    await serve(app, listeners, stop=stop)
+                await ending.stop.wait()
+                builder.stop(finish=reloading.settings.finish_builds)
 
 
 @asynccontextmanager
-async def _stopping() -> AsyncIterator[trio.Event]:
-    """Give the event that the first signal sets; the second one cancels."""
-    stop = trio.Event()
-
-    async def watch(scope: trio.CancelScope) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for number in signals:
-                if stop.is_set():
-                    scope.cancel()
-                    return
-                name = signal.Signals(number).name
-                log.info("stopping", signal=name)
-                notify("STOPPING=1", f"STATUS=Stopping on {name}")
-                stop.set()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch, nursery.cancel_scope)
-        yield stop
-        nursery.cancel_scope.cancel()
+async def _builds_end_first(nursery: trio.Nursery) -> AsyncIterator[trio.Nursery]:
+    """Give a nursery for builds; when they have ended, so does the rest."""
+    async with trio.open_nursery() as builds:
+        yield builds
+        nursery.start_soon(ask_for_time)
+    nursery.cancel_scope.cancel()
 
 
-@contextmanager
-def _open_listeners(settings: Settings, admin_socket: Path) -> Iterator[Listeners]:
-    """Open every door: with the socket that systemd hands over, else our own."""
-    listeners = adopt_sockets(os.environ, allow_remote=settings.allow_remote)
-    with ExitStack() as stack:
-        for door, addresses, option in (
-            (Door.MAIN, settings.listen, "--listen"),
-            (Door.MIRROR, settings.mirror_listen, "--mirror-listen"),
-        ):
-            if door not in listeners:
-                listeners[door] = open_tcp(
-                    addresses, allow_remote=settings.allow_remote, option=option
-                )
-        if Door.ADMIN not in listeners:
-            admin_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            listeners[Door.ADMIN] = [stack.enter_context(open_unix(admin_socket))]
-        for opened in listeners.values():
-            for listener in opened:
-                stack.callback(listener.socket.close)
-        yield listeners
+async def _serve(
+    app: App, listeners: Sequence[trio.SocketListener], ending: Ending
+) -> None:
+    await serve(app, listeners, stop=ending.stop)
 
 
-def _addresses(listeners: Sequence[trio.SocketListener]) -> tuple[str, ...]:
-    """Say where they listen, as a client would write it."""
-    names = []
-    for listener in listeners:
-        name = listener.socket.getsockname()
-        if listener.socket.family == socket.AF_UNIX:
-            names.append(str(name))
-        elif listener.socket.family == socket.AF_INET6:
-            names.append(f"[{name[0]}]:{name[1]}")
-        else:
-            names.append(f"{name[0]}:{name[1]}")
-    return tuple(names)
+def _take_changes(
+    reloading: Reloading,
+    workshop: Workshop,
+    builder: Builder,
+    registry: Registry,
+    apps: Collection[Guard],
+) -> None:
+    """Say who takes the new value of which setting while it runs."""
+
+    def take_hosts(settings: Settings) -> None:
+        for app in apps:
+            app.policy = replace(app.policy, hosts=frozenset(settings.hosts))
+
+    def take_shell(settings: Settings) -> None:
+        builder.policy = replace(builder.policy, shell_packages=settings.shell_packages)
+
+    def take_prefixes(settings: Settings) -> None:
+        registry.nix_prefixes = settings.nix_prefixes
+
+    def take_timeout(settings: Settings) -> None:
+        workshop.timeout = settings.nix.timeout
+
+    reloading.on("hosts", take=take_hosts)
+    reloading.on("shell_packages", take=take_shell)
+    reloading.on("nix_prefixes", take=take_prefixes)
+    reloading.on("nix.timeout", take=take_timeout)
+    # These are looked up when they are needed.
+    reloading.on("finish_builds", "idle_exit", take=lambda _: None)
 
 
 def _popularity(place: str) -> dict[str, int]:

@@ -10,14 +10,23 @@ from typing import Generic, TypeVar
 
 import trio
 
-from nixeryd.images.errors import NixerydError
+from nixeryd.images.errors import ErrorCode, RegistryError
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Stopping(NixerydError):  # noqa: N818  what happens, not what went wrong
-    """The daemon is stopping, and the work with it."""
+class Stopping(RegistryError):  # noqa: N818  what happens, not what went wrong
+    """The daemon is stopping, and the work with it.
+
+    429, since that is what clients ask again at; most give up at 503.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            ErrorCode.TOOMANYREQUESTS,
+            "nixeryd is stopping; ask again once it is back",
+        )
 
 
 class Flight(Generic[V]):
@@ -50,7 +59,7 @@ class Flight(Generic[V]):
         except Exception as error:  # noqa: BLE001  every waiter raises it
             self._error = error
         except BaseException:
-            self._error = Stopping("nixeryd is stopping; ask again once it is back")
+            self._error = Stopping()
             raise
         finally:
             self._landed.set()

@@ -34,7 +34,7 @@ class Registry:
         self._builder = builder
         self._upstreams = upstreams
         self._own_hosts = own_hosts
-        self._nix_prefixes = nix_prefixes
+        self.nix_prefixes = nix_prefixes
 
     async def manifest(
         self, request: ManifestRoute, origin: Origin, patience: Patience
@@ -77,7 +77,7 @@ class Registry:
             mirror=origin.mirror,
             upstreams=self._upstreams,
             own_hosts=self._own_hosts,
-            nix_prefixes=self._nix_prefixes,
+            nix_prefixes=self.nix_prefixes,
         )
 
 

@@ -71,7 +71,7 @@ class Workshop:
         self._blobs = blobs
         self._index = index
         self._gcroots = gcroots
-        self._timeout = timeout  # seconds per builder, 0 for none
+        self.timeout = timeout  # seconds per builder, 0 for none
         self._popularity = popularity
         self._settings = [FORMAT, tar.FORMAT, compression, sorted(popularity.items())]
         self._locks = KeyedLocks()
@@ -186,7 +186,7 @@ class Workshop:
             self._nix,
             [package.installable for package in evaluation.packages],
             roots=roots,
-            timeout=self._timeout,
+            timeout=self.timeout,
             on_event=progress.tell_nix,
         )
 

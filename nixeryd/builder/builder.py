@@ -8,9 +8,8 @@ if that saw the source as it is now.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +21,9 @@ from nixeryd.builder.build import Build, Workshop
 from nixeryd.builder.buildlog import BuildLog
 from nixeryd.builder.failures import Failures
 from nixeryd.builder.progress import Event, Progress
+from nixeryd.builder.run import Run
 from nixeryd.builder.tickets import Tickets
-from nixeryd.flight import Flight
+from nixeryd.flight import Stopping
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.names import ImageName, NamePolicy, parse_image
@@ -38,37 +38,6 @@ REMEMBERED = 60.0
 REMEMBERED_BLINDLY = 10.0
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """A build that runs now; `since` is in seconds on trio's clock.
-
-    `seen` is the fingerprint of the source when its evaluation began, which
-    nobody knows before `has_begun`.
-    """
-
-    image: ImageName
-    tag: str
-    source: Source
-    since: float
-    progress: Progress = field(default_factory=Progress)
-    flight: Flight[Build] = field(default_factory=Flight)
-    has_begun: bool = False
-    seen: str | None = None
-
-    def begin(self, fingerprint: str | None) -> None:
-        """Note what the source is like, right before it is evaluated."""
-        self.has_begun = True
-        self.seen = fingerprint
-
-    def serves(self, source: Source, fingerprint: str | None) -> bool:
-        """Tell whether a pull that begins now may wait for this build."""
-        if source != self.source:
-            return False  # the tag means another commit by now
-        if not self.has_begun:
-            return True
-        return fingerprint is not None and fingerprint == self.seen
 
 
 class Builder:
@@ -88,7 +57,7 @@ class Builder:
     ) -> None:
         self._workshop = workshop
         self._sources = sources
-        self._policy = policy
+        self.policy = policy
         self._blobs = blobs
         self._index = index
         self._logs = logs
@@ -98,6 +67,8 @@ class Builder:
         self._runs: dict[int, Run] = {}
         self._failures = Failures()
         self._tickets: Tickets[Build] = Tickets()
+        self._waits: set[trio.CancelScope] = set()
+        self._is_stopping = False
 
     async def manifest(
         self,
@@ -112,7 +83,7 @@ class Builder:
         if isinstance(reference, Digest):
             return self._stored(reference)
         patience = patience or Patience()
-        image = parse_image(repository, self._policy)
+        image = parse_image(repository, self.policy)
         owner = (image.key, reference)
         flight = self._tickets.find(patience.ticket, owner)
         if flight is None:
@@ -124,10 +95,23 @@ class Builder:
                 self._tag(image, reference, known.digest)
                 return self._stored(known.digest)
             flight = self._join(image, reference, source, fingerprint).flight
-        with trio.move_on_after(patience.seconds):
+        with trio.move_on_after(patience.seconds) as scope, self._waiting(scope):
             build = await flight.wait()
             return self._stored(build.manifest.digest)
+        if self._is_stopping and patience.is_endless:
+            raise Stopping
         raise StillBuilding(self._tickets.issue(flight, owner, patience.ticket))
+
+    @contextmanager
+    def _waiting(self, scope: trio.CancelScope) -> Iterator[None]:
+        """Let `stop` cancel the scope of a wait."""
+        self._waits.add(scope)
+        if self._is_stopping:
+            scope.cancel()
+        try:
+            yield
+        finally:
+            self._waits.discard(scope)
 
     @asynccontextmanager
     async def pull(
@@ -138,7 +122,7 @@ class Builder:
         The last event is `Done` or `Failed`. A failure that is remembered does
         not count: a person who asks again wants it tried again.
         """
-        image = parse_image(repository, self._policy)
+        image = parse_image(repository, self.policy)
         source = await self._sources.resolve(tag)
         fingerprint = await source.fingerprint()
         known = self._workshop.recall(image, source, fingerprint)
@@ -164,7 +148,7 @@ class Builder:
 
     def tags(self, repository: tuple[str, ...]) -> list[str]:
         """List the tags built so far; NAME_UNKNOWN if there are none."""
-        image = parse_image(repository, self._policy)
+        image = parse_image(repository, self.policy)
         tags = self._index.tags(image.key)
         if not tags:
             raise RegistryError(
@@ -176,6 +160,19 @@ class Builder:
     def runs(self) -> list[Run]:
         """List the builds that run now."""
         return list(self._runs.values())
+
+    def stop(self, *, finish: bool) -> None:
+        """Start no more builds and send away who waits for one.
+
+        They are told to come back, which brings them to the next daemon. Builds
+        that run end now too, or go on if `finish`.
+        """
+        self._is_stopping = True
+        for scope in self._waits:
+            scope.cancel()
+        if not finish:
+            for run in self._runs.values():
+                run.scope.cancel()
 
     def _stored(self, digest: Digest) -> Manifest:
         known = self._index.manifest(digest)
@@ -197,10 +194,16 @@ class Builder:
         """Give the run to wait for; no await, so nobody starts the same twice."""
         run = self._latest.get((image.key, tag))
         if run is None or not run.serves(source, fingerprint):
+            if self._is_stopping:
+                raise Stopping
             run = Run(image, tag, source, trio.current_time())
             self._latest[image.key, tag] = self._runs[id(run)] = run
-            self._nursery.start_soon(run.flight.fly, partial(self._build, run))
+            self._nursery.start_soon(self._fly, run)
         return run
+
+    async def _fly(self, run: Run) -> None:
+        with run.scope:
+            await run.flight.fly(partial(self._build, run))
 
     async def _build(self, run: Run) -> Build:
         try:
@@ -211,6 +214,8 @@ class Builder:
             owner = (run.image.key, run.tag)
             if self._latest.get(owner) is run:
                 del self._latest[owner]
+            if run.scope.cancel_called:
+                run.progress.tell(events.Failed(message=Stopping().message))
             run.progress.close()
 
     async def _logged(self, run: Run, build_log: BuildLog) -> Build:

@@ -20,6 +20,7 @@ _COMMANDS = {
     "pull": "nixeryd.cli.pull:pull",
     "status": "nixeryd.cli.status:status",
     "setup": "nixeryd.cli.setup:setup",
+    "config": "nixeryd.cli.config:config",
 }
 
 

@@ -1,5 +1,6 @@
 """`nixeryd serve`: be the daemon."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,15 +54,18 @@ def serve(
     from nixeryd.config import load_settings  # noqa: PLC0415
     from nixeryd.daemon import run_daemon  # noqa: PLC0415
     from nixeryd.logs import set_up_logging  # noqa: PLC0415
+    from nixeryd.reload import Reloading  # noqa: PLC0415
 
     flags = {name: value for name, value in options.items() if value}
     if data_dir is not None:
         flags["data_dir"] = str(data_dir)
     if nixpkgs is not None:
         flags |= {"source": "nixpkgs", "sources": {"nixpkgs": {"path": str(nixpkgs)}}}
-    settings = load_settings(config, flags=flags)
-    set_up_logging(settings.log_format)
-    trio.run(run_daemon, settings, _announce)
+    load = partial(load_settings, config, flags=flags)
+    reloading = Reloading(load(), load)
+    set_up_logging(reloading.settings.log_format)
+    reloading.on("log_format", take=lambda new: set_up_logging(new.log_format))
+    trio.run(run_daemon, reloading, _announce)
 
 
 def _announce(ready: "Ready") -> None:

@@ -32,6 +32,11 @@ class Patience:
     seconds: float = float("inf")
     ticket: str | None = None
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether the asker cannot be told to come back."""
+        return self.seconds == float("inf")
+
 
 class StillBuilding(Exception):  # noqa: N818  no error: come back with the ticket
     """The manifest is not there yet; its build goes on."""

@@ -47,18 +47,31 @@ def install_api(app: QuartTrio, control: Control, *, may_change: bool) -> None:
     async def status() -> Response:
         return respond(200, json.dumps(await control.status()).encode())
 
+    @app.get("/api/v1/config")
+    async def settings() -> Response:
+        return respond(200, json.dumps(control.settings()).encode())
+
+    @app.post("/api/v1/reload")
+    async def reload() -> Response:
+        _check(may_change=may_change)
+        return respond(200, json.dumps(control.reload()).encode())
+
     @app.post("/api/v1/pull")
     async def pull() -> Response:
-        if not may_change:
-            raise RegistryError(
-                ErrorCode.DENIED,
-                "this is done on the admin socket only: use the nixeryd command",
-            )
+        _check(may_change=may_change)
         try:
             asked = msgspec.json.decode(await request.get_data(), type=PullRequest)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRequest(str(error)) from error
         return TrioResponse(_Events(control, asked.names), content_type=_NDJSON)
+
+
+def _check(*, may_change: bool) -> None:
+    if not may_change:
+        raise RegistryError(
+            ErrorCode.DENIED,
+            "this is done on the admin socket only: use the nixeryd command",
+        )
 
 
 class _Events(ResponseBody):

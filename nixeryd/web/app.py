@@ -8,7 +8,6 @@ client sends can open another one.
 from quart_trio import QuartTrio
 
 from nixeryd.web.api import install_api, install_health
-from nixeryd.web.asgi import App
 from nixeryd.web.errors import install_handlers
 from nixeryd.web.guard import Guard, Policy
 from nixeryd.web.ports import Control, Door, Registry
@@ -25,7 +24,7 @@ def create_app(
     policy: Policy,
     *,
     hold: float = HOLD,
-) -> App:
+) -> Guard:
     """Make the ASGI app for the listeners of one door.
 
     A manifest that takes more than `hold` seconds is waited for in turns.

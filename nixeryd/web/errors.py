@@ -15,6 +15,7 @@ from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import HTTPException
 
+from nixeryd.flight import Stopping
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 
 _log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ UNKNOWN = "UNKNOWN"  # distribution's code for what has none in the spec
 _INTERNAL = 500
 _NOT_ALLOWED = 405
 ALLOWED = "GET, HEAD"
+_RESTART = "2"  # seconds until a daemon that was stopped may be back
 
 
 def render_error(error: NixerydError) -> tuple[int, bytes]:
@@ -45,7 +47,10 @@ def describe(error: Exception) -> tuple[int, bytes, dict[str, str]]:
         _log.error("%s", error)
     # RFC 9110, 15.5.6: a 405 must say what is allowed; what is not there at
     # all, such as a catalog, is only read from as well.
-    return status, body, {"Allow": ALLOWED} if status == _NOT_ALLOWED else {}
+    headers = {"Allow": ALLOWED} if status == _NOT_ALLOWED else {}
+    if isinstance(error, Stopping):
+        headers["Retry-After"] = _RESTART
+    return status, body, headers
 
 
 def error_body(code: str, message: str, detail: object = None) -> bytes:

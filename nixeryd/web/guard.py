@@ -103,7 +103,7 @@ class Guard:
 
     def __init__(self, app: App, policy: Policy) -> None:
         self._app = app
-        self._policy = policy
+        self.policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -115,7 +115,7 @@ class Guard:
                 (name.decode("latin1").lower(), text.decode("latin1"))
                 for name, text in scope["headers"]
             ],
-            self._policy,
+            self.policy,
         )
         if reason is None:
             await self._app(scope, receive, send)

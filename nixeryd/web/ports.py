@@ -68,6 +68,14 @@ class Control(Protocol):
         """Give the daemon's state as JSON values."""
         ...
 
+    def settings(self) -> Mapping[str, object]:
+        """Give the settings in force by their names, as JSON values."""
+        ...
+
+    def reload(self) -> Mapping[str, object]:
+        """Read the configuration again; raises and changes nothing if it is wrong."""
+        ...
+
     def pull(
         self, name: str
     ) -> AbstractAsyncContextManager[AsyncIterable[Mapping[str, object]]]:

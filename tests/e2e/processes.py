@@ -85,6 +85,10 @@ class Process:
                 continue
             raise AssertionError(f"ended before it was ready: {self}")
 
+    def send(self, sent: signal.Signals) -> None:
+        """Send a signal and do not wait for what it does."""
+        self._popen.send_signal(sent)
+
     def end(self, sent: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, wait for the end, give the exit code.
 

@@ -220,6 +220,17 @@ class MemoryControl:
     def __init__(self):
         self.scripts = {}
         self.running = set()
+        self.reloads = []
+
+    def settings(self):
+        return {"idle_exit": 5}
+
+    def reload(self):
+        match self.reloads.pop(0):
+            case Exception() as error:
+                raise error
+            case outcome:
+                return outcome
 
     async def status(self):
         return {"images": len(self.scripts)}

@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 
+from nixeryd.flight import Stopping
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 
 
@@ -155,3 +156,28 @@ async def test_other_errors_in_status_are_told(admin, control, monkeypatch):
     monkeypatch.setattr(control, "status", fail)
     answer = await admin.get("/api/v1/status")
     assert (answer.status, answer.code) == (500, "UNKNOWN")
+
+
+async def test_the_configuration_is_told_and_read_again(admin, control):
+    assert (await admin.get("/api/v1/config")).json == {"idle_exit": 5}
+    control.reloads = [
+        {"changed": ["idle_exit"], "needs_restart": []},
+        NixerydError("config.toml: no TOML"),
+    ]
+    answer = await admin.request("POST", "/api/v1/reload")
+    assert answer.json == {"changed": ["idle_exit"], "needs_restart": []}
+    answer = await admin.request("POST", "/api/v1/reload")
+    assert answer.status == 500
+    assert answer.json["errors"][0]["message"] == "config.toml: no TOML"
+
+
+async def test_nobody_else_makes_it_read_again(main, control):
+    assert (await main.request("POST", "/api/v1/reload")).status == 403
+    assert control.reloads == []
+
+
+async def test_a_daemon_that_stops_says_when_to_ask_again(main, registry):
+    registry.manifests[("a",), "latest"] = Stopping()
+    answer = await main.get("/v2/a/manifests/latest")
+    assert (answer.status, answer.headers["retry-after"]) == (429, "2")
+    assert answer.json["errors"][0]["code"] == "TOOMANYREQUESTS"

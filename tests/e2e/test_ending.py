@@ -1,0 +1,79 @@
+"""The end: nobody is kept waiting, nobody is lied to, nothing is left running."""
+
+import signal
+import threading
+from pathlib import Path
+
+from tests.e2e.processes import environment, run
+from tests.e2e.serving import NIXERYD, ODD, note_nix_calls, odd_source, serving
+from tests.e2e.test_waiting import write_set
+
+
+def test_who_waits_for_a_build_is_sent_to_the_next_daemon(tmp_path: Path):
+    source = write_set(tmp_path, "mkdir $out")
+    log = note_nix_calls(tmp_path / "noted")
+    environ = {**ODD, **log.environ}
+    with serving(tmp_path, f"--nixpkgs={source}", environ=environ) as daemon:
+        answers = []
+        client = threading.Thread(
+            target=lambda: answers.append(daemon.manifest("slow"))
+        )
+        client.start()
+        daemon.process.wait_until(lambda: bool(log.builds))
+        assert daemon.process.end() == 0, daemon.process
+        client.join()
+    assert [answer.status for answer in answers] == [307]
+    assert answers[0].headers["location"].startswith("/v2/slow/manifests/latest?")
+
+
+def test_a_build_is_finished_if_so_configured(tmp_path: Path):
+    source = write_set(tmp_path, "mkdir $out")
+    log = note_nix_calls(tmp_path / "noted")
+    environ = {**ODD, **log.environ, "NIXERYD_FINISH_BUILDS": "true"}
+    with serving(tmp_path, f"--nixpkgs={source}", environ=environ) as daemon:
+        client = threading.Thread(target=daemon.manifest, args=["slow"])
+        client.start()
+        daemon.process.wait_until(lambda: bool(log.builds))
+        daemon.process.send(signal.SIGTERM)
+        client.join()  # sent away, while the build goes on
+        (tmp_path / "gate").touch()
+        assert daemon.process.wait() == 0, daemon.process
+    assert "built" in daemon.process.output
+
+
+def test_it_ends_when_nobody_needs_it(tmp_path: Path):
+    with serving(tmp_path, environ={"NIXERYD_IDLE_EXIT": "1"}) as daemon:
+        assert daemon.process.wait() == 0, daemon.process
+    assert "nothing to do for 1 s" in daemon.process.output
+
+
+def test_a_new_configuration_counts_from_the_next_request_on(tmp_path: Path):
+    flags = odd_source(tmp_path)
+    config = tmp_path / "config.toml"
+    with serving(tmp_path, *flags, environ=ODD) as daemon:
+        named = {"Host": "registry.test"}
+        assert daemon.ask("/v2/", headers=named).status == 403
+        text = config.read_text()
+        config.write_text(f'hosts = ["registry.test"]\noffline = true\n{text}')
+        daemon.process.send(signal.SIGHUP)
+        daemon.process.wait_for_line(r"reloaded.*hosts.*offline")
+        assert daemon.ask("/v2/", headers=named).status == 200
+        config.write_text(f"hots = []\n{text}")
+        daemon.process.send(signal.SIGHUP)
+        daemon.process.wait_for_line("did you mean 'hosts'")
+        assert daemon.ask("/v2/", headers=named).status == 200
+
+
+def test_a_reload_by_command_says_what_it_did(tmp_path: Path):
+    flags = odd_source(tmp_path)
+    config = tmp_path / "config.toml"
+    with serving(tmp_path, *flags, environ=ODD) as daemon:
+        text = config.read_text()
+        config.write_text(f"idle_exit = 500\noffline = true\n{text}")
+        done = run(
+            [NIXERYD, "config", "reload", f"--data-dir={daemon.data}"],
+            environment(HOME=str(tmp_path)),
+        )
+        assert done.returncode == 0, done.stdout
+        assert "idle_exit" in done.stdout
+        assert "offline needs a restart" in done.stdout

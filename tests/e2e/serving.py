@@ -113,6 +113,10 @@ class NixLog:
         return [call for call in self.calls if " --realise" in call]
 
     @property
+    def evaluations(self) -> list[str]:
+        return [call for call in self.calls if "resolve.nix" in call]
+
+    @property
     def environ(self) -> dict[str, str]:
         return {"PATH": f"{self.directory}:{environment().get('PATH', '')}"}
 

@@ -11,6 +11,7 @@ import trio
 from nixeryd import __version__
 from nixeryd.builder.builder import Builder
 from nixeryd.builder.progress import Event, Failed
+from nixeryd.cache.eviction import Evictor
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import parse_reference, parse_repository
 from nixeryd.origins import flatten
@@ -26,6 +27,7 @@ class Control:
         self,
         builder: Builder,
         index: Index,
+        evictor: Evictor,
         source: Configured,
         reloading: Reloading,
         *,
@@ -35,6 +37,7 @@ class Control:
     ) -> None:
         self._builder = builder
         self._index = index
+        self._evictor = evictor
         self._source = source
         self._reloading = reloading
         self._listeners = listeners
@@ -55,7 +58,8 @@ class Control:
             },
             "nix": self._nix,
             "data_dir": str(self._data_dir),
-            "images": len(self._index.images()),
+            "images": len(self._index.names.all()),
+            "cache": {"size": self._evictor.total, "cap": self._evictor.cap},
             "builds": [
                 {
                     "repository": run.image.repository,

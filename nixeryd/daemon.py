@@ -19,6 +19,7 @@ import trio
 from nixeryd import paths
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
+from nixeryd.cache.eviction import Evictor
 from nixeryd.config import Settings
 from nixeryd.control import Control
 from nixeryd.doors import name_addresses, open_doors
@@ -35,6 +36,7 @@ from nixeryd.sources.source import Configured
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.index import open_index
+from nixeryd.store.uses import Uses
 from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App
 from nixeryd.web.guard import Guard, Policy
@@ -96,6 +98,8 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             timeout=settings.nix.timeout,
             popularity=_popularity(settings.nix.popularity),
         )
+        uses = Uses(index, blobs.leases)
+        evictor = Evictor(blobs, index, places.index, uses, cap=settings.cache.cap)
         addresses = {door: name_addresses(found) for door, found in listeners.items()}
         async with (
             open_ending(reloading.on_signal) as ending,
@@ -114,8 +118,11 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 logs=places.logs,
                 nursery=builds,
             )
+            nursery.start_soon(uses.run)
+            nursery.start_soon(evictor.run)
             registry = Registry(
                 builder,
+                uses,
                 upstreams=frozenset(settings.upstreams),
                 own_hosts=_own_hosts(addresses),
                 nix_prefixes=settings.nix_prefixes,
@@ -123,6 +130,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             control = Control(
                 builder,
                 index,
+                evictor,
                 sources.default,
                 reloading,
                 listeners={door.value: found for door, found in addresses.items()},
@@ -134,6 +142,9 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 door: create_app(registry, control, door, policy, hold=settings.hold)
                 for door in listeners
             }
+            reloading.on(
+                "cache.max_size", take=lambda new: evictor.set_cap(new.cache.cap)
+            )
             _take_changes(reloading, workshop, builder, registry, apps.values())
             traffic = Traffic()
             nursery.start_soon(

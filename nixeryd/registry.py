@@ -18,6 +18,7 @@ from nixeryd.images.routes import (
     decide,
 )
 from nixeryd.images.served import BlobFile, Manifest, Origin, Patience
+from nixeryd.store.uses import Uses
 
 
 class Registry:
@@ -26,12 +27,14 @@ class Registry:
     def __init__(
         self,
         builder: Builder,
+        uses: Uses,
         *,
         upstreams: Collection[str],
         own_hosts: Collection[str],
         nix_prefixes: Collection[str],
     ) -> None:
         self._builder = builder
+        self._uses = uses
         self._upstreams = upstreams
         self._own_hosts = own_hosts
         self.nix_prefixes = nix_prefixes
@@ -40,6 +43,13 @@ class Registry:
         self, request: ManifestRoute, origin: Origin, patience: Patience
     ) -> Manifest:
         """Give a manifest, made or fetched if need be."""
+        manifest = await self._find_manifest(request, origin, patience)
+        self._uses.manifest(manifest.digest)
+        return manifest
+
+    async def _find_manifest(
+        self, request: ManifestRoute, origin: Origin, patience: Patience
+    ) -> Manifest:
         match self._decide(request.repository, origin):
             case Nix(components):
                 return await self._builder.manifest(
@@ -52,6 +62,7 @@ class Registry:
 
     async def blob(self, request: BlobRoute, origin: Origin) -> BlobFile:
         """Give a blob."""
+        self._uses.blob(request.digest)
         match self._decide(request.repository, origin):
             case Nix():
                 return self._builder.blob(request.digest)

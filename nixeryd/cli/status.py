@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nixeryd.cli.main import settings_options
+from nixeryd.images.sizes import render_size
 
 
 @click.command()
@@ -31,9 +32,15 @@ def _render(found: dict[str, Any]) -> str:
         ("nix", found["nix"]),
         ("data", found["data_dir"]),
         ("images", str(found["images"])),
+        ("cache", _cache(**found["cache"])),
     ]
     rows += [
         ("building", f"{build['repository']}:{build['tag']}, {build['seconds']} s")
         for build in found["builds"]
     ]
     return "\n".join(f"{name:<10}{value}" for name, value in rows)
+
+
+def _cache(size: int | None, cap: int | None) -> str:
+    used = "being counted" if size is None else render_size(size)
+    return used + (f" of {render_size(cap)}" if cap else ", without a cap")

@@ -9,12 +9,13 @@ synchronous: run the large ones in a thread.
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nixeryd.images.digests import Digest
-from nixeryd.images.errors import NixerydError
+from nixeryd.images.errors import NixerydError, RegistryError
+from nixeryd.images.retention import Blob
 from nixeryd.store.leases import Leases
 
 
@@ -46,8 +47,11 @@ class Staged:
         with self._blobs.explain_errors():
             os.fsync(self.fd)
             target.parent.mkdir(mode=0o700, exist_ok=True)
+            is_new = not target.exists()
             self._path.rename(target)
             _fsync_directory(target.parent)
+        if is_new:
+            self._blobs.on_growth(self.size)
         return target
 
 
@@ -58,6 +62,8 @@ class Blobs:
         self._directory = directory / "sha256"
         self._staging = staging
         self.leases = Leases()
+        # Hears how many bytes were added, in whatever thread added them.
+        self.on_growth: Callable[[int], None] = lambda _: None
 
     def path(self, digest: Digest) -> Path:
         """Give the place of a blob, there or not."""
@@ -80,11 +86,31 @@ class Blobs:
     def put(self, data: bytes) -> Digest:
         """Store a small blob."""
         digest = Digest.of(data)
-        if self.size(digest) != len(data):
+        if not self._renew(digest, len(data)):
             with self.stage() as staged:
                 staged.write(data)
                 staged.commit(digest)
         return digest
+
+    def _renew(self, digest: Digest, size: int) -> bool:
+        """Tell whether a blob is here; it is as good as written now."""
+        try:
+            os.utime(self.path(digest))
+        except FileNotFoundError:
+            return False
+        return self.size(digest) == size
+
+    def listing(self) -> dict[str, Blob]:
+        """List all blobs by their digests' text; a large cache takes a second."""
+        found = {}
+        for directory in self._directory.glob("[0-9a-f][0-9a-f]"):
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError, RegistryError):  # gone, foreign
+                        status = entry.stat()
+                        digest = str(Digest(entry.name))
+                        found[digest] = Blob(status.st_size, status.st_mtime)
+        return found
 
     @contextmanager
     def stage(self) -> Iterator[Staged]:
@@ -98,9 +124,21 @@ class Blobs:
             os.close(fd)
             path.unlink(missing_ok=True)
 
-    def remove(self, digest: Digest) -> None:
-        """Remove a blob; readers that have it open keep it."""
-        self.path(digest).unlink(missing_ok=True)
+    def discard(self, digests: Iterable[Digest]) -> list[Path]:
+        """Take blobs away; readers that have them open keep them.
+
+        They are moved, which takes no time, into staging, which a start sweeps.
+        Whoever calls unlinks what is given: that may take long for large files.
+        """
+        moved = []
+        for digest in digests:
+            place = self._staging / f"discarded-{digest.hex}"
+            try:
+                self.path(digest).rename(place)
+            except FileNotFoundError:
+                continue
+            moved.append(place)
+        return moved
 
     @contextmanager
     def explain_errors(self) -> Iterator[None]:
@@ -111,7 +149,7 @@ class Blobs:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreFullError(
                     f"no space left for blobs in {self._directory.parent.parent}: "
-                    "make room (nixeryd gc), or move it with --data-dir"
+                    "make room (nixeryd gc --max-size 5GB), or move it with --data-dir"
                 ) from error
             raise
 

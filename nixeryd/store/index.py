@@ -16,6 +16,8 @@ from pathlib import Path
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
+from nixeryd.store import names
+from nixeryd.store.names import Names
 
 VERSION = 1
 
@@ -68,22 +70,12 @@ class StoredManifest:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tagged:
-    """What a tag of a Nix image pointed at when it was last built."""
-
-    repository: str
-    tag: str
-    manifest: Digest
-    built: float
-    size: int
-
-
 class Index:
     """Rows about blobs; see the schema for what each table says."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self.names = Names(connection)
 
     def layer(self, key: str) -> LayerDescriptor | None:
         """Find the layer that was packed under this key."""
@@ -183,18 +175,6 @@ class Index:
         )
         return [tag for (tag,) in rows]
 
-    def images(self) -> list[Tagged]:
-        """List everything built, last built first."""
-        rows = self._db.execute(
-            "SELECT repository, tag, manifest, built, size FROM tags"
-            " JOIN manifests ON manifests.digest = tags.manifest"
-            " ORDER BY built DESC, repository, tag"
-        )
-        return [
-            Tagged(repository, tag, Digest.parse(manifest), built, size)
-            for repository, tag, manifest, built, size in rows
-        ]
-
 
 @contextmanager
 def open_index(path: Path) -> Iterator[Index]:
@@ -229,7 +209,7 @@ def _prepare(path: Path) -> sqlite3.Connection:
         if version not in (0, VERSION):
             message = f"index version {version}, expected {VERSION}"
             raise sqlite3.DatabaseError(message)  # noqa: TRY301  as if it were broken
-        connection.executescript(_SCHEMA)
+        connection.executescript(_SCHEMA + names.SCHEMA)
         connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         connection.close()

@@ -1,0 +1,211 @@
+"""Eviction: carry out what `images.retention` plans, while the daemon serves.
+
+The law, for each step of the plan: first the rows go and are safe on the disk,
+then the blobs. So whatever the index names is there, also after a crash between
+the two, which leaves blobs that nothing names, and those go first the next time.
+The other way round, a crash would leave rows that lie.
+
+Reading, planning and unlinking, which take long, are done in threads. Rows and
+names go in small batches in the daemon's own thread with no await in between, so
+that nobody can find a row and then no blob; a step whose blobs were leased since
+the plan was made ends it, and a new plan is made.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+
+from nixeryd.images.digests import Digest
+from nixeryd.images.retention import Eviction, Step, plan_eviction
+from nixeryd.images.sizes import render_size
+from nixeryd.store.blobs import Blobs
+from nixeryd.store.holdings import read_holdings
+from nixeryd.store.index import Index
+from nixeryd.store.leases import PULL
+from nixeryd.store.names import Name
+from nixeryd.store.uses import Uses
+
+# Seconds for which a blob without a manifest may belong to one being made.
+GRACE: Final = 3600.0
+_BATCH: Final = 500  # blobs
+_ATTEMPTS: Final = 3
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """What went, or would: `freed` and `left` in bytes, and the names that ended."""
+
+    freed: int
+    left: int
+    manifests: int
+    blobs: int
+    names: tuple[Name, ...]
+
+
+class Evictor:
+    """Keeps the blobs under a cap, in bytes; None for no cap."""
+
+    def __init__(  # noqa: PLR0913  the composition root wires it once
+        self,
+        blobs: Blobs,
+        index: Index,
+        index_path: Path,
+        uses: Uses,
+        *,
+        cap: int | None,
+        on_forgotten: Callable[[Name], None] = lambda _: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._blobs = blobs
+        self._index = index
+        self._index_path = index_path
+        self._uses = uses
+        self.cap = cap
+        self._on_forgotten = on_forgotten
+        self._now = now
+        self._lock = trio.Lock()
+        self._grown = trio.Event()
+        self.total: int | None = None  # bytes of all blobs; None: not counted yet
+
+    async def run(self) -> None:
+        """Count the blobs, and evict whenever they grow over the cap."""
+        token = trio.lowlevel.current_trio_token()
+        self._blobs.on_growth = lambda size: token.run_sync_soon(self._grow, size)
+        listing = await trio.to_thread.run_sync(self._blobs.listing)
+        self.total = sum(blob.size for blob in listing.values())
+        while True:
+            wait = float("inf")
+            if self.cap is not None and self.total > self.cap:
+                # Some more than has to go, or every blob to come would evict one.
+                evicted = await self.evict(self.cap - self.cap // 20)
+                if evicted.left > self.cap:
+                    wait = PULL
+                    log.warning(
+                        "cache over its cap, and all is pinned or being pulled",
+                        size=render_size(evicted.left),
+                        cap=render_size(self.cap),
+                    )
+            with trio.move_on_after(wait):
+                await self._grown.wait()
+            self._grown = trio.Event()
+
+    def set_cap(self, cap: int | None) -> None:
+        """Take another cap, and see at once whether it is kept."""
+        self.cap = cap
+        self._grown.set()
+
+    async def evict(self, cap: int, *, dry_run: bool = False) -> Evicted:
+        """Bring the blobs down to `cap` bytes, as far as may be."""
+        async with self._lock:
+            done = Evicted(0, 0, 0, 0, ())
+            for _ in range(_ATTEMPTS):
+                plan, names = await self._plan(cap)
+                if dry_run:
+                    return _foresee(plan, names)
+                part, is_complete = await self._carry_out(plan)
+                done = Evicted(
+                    done.freed + part.freed,
+                    part.left,
+                    done.manifests + part.manifests,
+                    done.blobs + part.blobs,
+                    done.names + part.names,
+                )
+                if is_complete:
+                    break
+            if done.blobs or done.manifests:
+                log.info(
+                    "evicted",
+                    freed=render_size(done.freed),
+                    left=render_size(done.left),
+                    images=[str(name) for name in done.names],
+                )
+            return done
+
+    async def _plan(self, cap: int) -> tuple[Eviction, Sequence[Name]]:
+        self._uses.flush()
+        holdings = await trio.to_thread.run_sync(read_holdings, self._index_path)
+        listing = await trio.to_thread.run_sync(self._blobs.listing)
+        self.total = sum(blob.size for blob in listing.values())
+        busy = {str(digest) for digest in self._blobs.leases.current()}
+
+        def plan() -> Eviction:
+            return plan_eviction(
+                holdings.held,
+                listing,
+                cap=cap,
+                busy=busy,
+                loose_before=self._now() - GRACE,
+            )
+
+        return await trio.to_thread.run_sync(plan), holdings.names
+
+    async def _carry_out(self, plan: Eviction) -> tuple[Evicted, bool]:
+        """Go as far as the plan holds; tell whether that was to its end."""
+        before = plan.freed + plan.left
+        freed = manifests = blobs = 0
+        names: list[Name] = []
+        is_complete = True
+        for batch in _batches(plan.steps):
+            gone = {step.manifest for step in batch if step.manifest is not None}
+            discarded = [digest for step in batch for digest in step.blobs]
+            leased = {str(digest) for digest in self._blobs.leases.current()}
+            if not leased.isdisjoint(gone.union(discarded)):
+                is_complete = False
+                break
+            ended = self._index.names.forget(sorted(gone), discarded)
+            digests = map(Digest.parse, discarded)
+            trash = self._blobs.discard(digests)
+            for name in ended:
+                self._on_forgotten(name)
+            manifests += len(gone)
+            blobs += len(discarded)
+            names += ended
+            freed += await trio.to_thread.run_sync(_unlink, trash)
+        left = before - freed
+        self.total = left
+        return Evicted(freed, left, manifests, blobs, tuple(names)), is_complete
+
+    def _grow(self, size: int) -> None:
+        if self.total is not None:
+            self.total += size
+            self._grown.set()
+
+
+def _batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    batch: list[Step] = []
+    size = 0
+    for step in steps:
+        batch.append(step)
+        size += len(step.blobs) + 1
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _unlink(trash: Sequence[Path]) -> int:
+    """Remove files; give how many bytes they had."""
+    freed = 0
+    for path in trash:
+        freed += path.stat().st_size
+        path.unlink()
+    return freed
+
+
+def _foresee(plan: Eviction, names: Sequence[Name]) -> Evicted:
+    gone = {step.manifest for step in plan.steps}
+    return Evicted(
+        plan.freed,
+        plan.left,
+        sum(step.manifest is not None for step in plan.steps),
+        sum(len(step.blobs) for step in plan.steps),
+        tuple(name for name in names if str(name.manifest) in gone),
+    )

@@ -1,0 +1,42 @@
+"""Holdings: all that the index says is here, read in one go.
+
+On a connection of its own, so that a thread can do it while the daemon goes on:
+a large cache takes a second. It is the state at one moment; what happened since
+is for the caller to check.
+"""
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from nixeryd.images.retention import Held
+from nixeryd.store.names import SCHEMA, Name, Names
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The manifests that are here, and the names that lead to them."""
+
+    held: tuple[Held, ...]
+    names: tuple[Name, ...]
+
+
+def read_holdings(path: Path) -> Holdings:
+    """Read the index in `path`, which must be open elsewhere."""
+    with closing(sqlite3.connect(path, timeout=5)) as connection:
+        connection.executescript(SCHEMA)
+        with connection:
+            connection.execute("BEGIN")  # one state for both
+            names = Names(connection).all()
+            pinned = {str(name.manifest) for name in names if name.pinned}
+            rows = connection.execute(
+                "SELECT digest, blobs, used FROM manifests"
+                " LEFT JOIN uses ON uses.manifest = manifests.digest"
+            )
+            held = [
+                Held(digest, tuple(json.loads(blobs)), used or 0.0, digest in pinned)
+                for digest, blobs, used in rows
+            ]
+    return Holdings(tuple(held), tuple(names))

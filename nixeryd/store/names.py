@@ -1,0 +1,139 @@
+"""Names: the tags that lead to manifests, of Nix images and of mirrored ones.
+
+Part of the index and on its connection (`index.py`). A pin belongs to a name, so
+that it stays when the name moves on to another manifest.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nixeryd.images.digests import Digest
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS pins (
+    kind TEXT NOT NULL,          -- names.Kind
+    image TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    PRIMARY KEY (kind, image, tag)
+) STRICT;
+CREATE INDEX IF NOT EXISTS tags_by_manifest ON tags (manifest);
+CREATE INDEX IF NOT EXISTS builds_by_manifest ON builds (manifest);
+CREATE INDEX IF NOT EXISTS layers_by_digest ON layers (digest);
+CREATE TEMP VIEW names AS
+    SELECT 'nix' AS kind, image, tag, repository, manifest, built AS since FROM tags;
+"""
+
+_NAMES = """
+SELECT kind, image, tag, repository, manifest, since, pins.tag IS NOT NULL
+FROM names LEFT JOIN pins USING (kind, image, tag)
+"""
+
+# What says anything of a manifest, and of a blob.
+_OF_MANIFEST = ("tags.manifest", "builds.manifest", "uses.manifest", "manifests.digest")
+_OF_BLOB = ("layers.digest",)
+
+
+class Kind(StrEnum):
+    """Where an image comes from."""
+
+    NIX = "nix"
+    MIRRORED = "mirrored"
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A tag of an image, and what it leads to.
+
+    `image` tells images of a kind apart: `ImageName.key`, or upstream and
+    repository. `since` is when it was built, or last asked for upstream, in seconds
+    since the epoch.
+    """
+
+    kind: Kind
+    image: str
+    tag: str
+    repository: str
+    manifest: Digest
+    since: float
+    pinned: bool
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+class Names:
+    """Rows about names, and about what they lead to."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def all(self) -> list[Name]:
+        """List all names."""
+        return _read(self._db.execute(_NAMES))
+
+    def find(self, kind: Kind, image: str, tag: str) -> Name | None:
+        """Find a name."""
+        where = "WHERE kind = ? AND image = ? AND tag = ?"
+        found = _read(self._db.execute(_NAMES + where, (kind, image, tag)))
+        return found[0] if found else None
+
+    def of(self, manifest: Digest) -> list[Name]:
+        """List the names of a manifest."""
+        return _read(self._db.execute(_NAMES + "WHERE manifest = ?", (str(manifest),)))
+
+    def pin(self, name: Name) -> None:
+        """Keep what this name leads to, now and later."""
+        with self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO pins VALUES (?, ?, ?)",
+                (name.kind, name.image, name.tag),
+            )
+
+    def unpin(self, name: Name) -> None:
+        """Keep it no longer."""
+        with self._db:
+            self._unpin(name)
+
+    def remove(self, name: Name) -> None:
+        """Forget a name and its pin; what it leads to stays."""
+        with self._db:
+            self._unpin(name)
+            self._db.execute(
+                "DELETE FROM tags WHERE image = ? AND tag = ?", (name.image, name.tag)
+            )
+
+    def forget(self, manifests: Sequence[str], blobs: Sequence[str]) -> list[Name]:
+        """Forget all that is known of manifests and blobs, for good; give their names.
+
+        It is on the disk when this returns: what the index names is there even if
+        the blobs go and then the power.
+        """
+        gone = [name for text in manifests for name in self.of(Digest.parse(text))]
+        self._db.execute("PRAGMA synchronous = FULL")
+        try:
+            with self._db:
+                for columns, digests in ((_OF_MANIFEST, manifests), (_OF_BLOB, blobs)):
+                    for column in columns:
+                        table, _, field = column.partition(".")
+                        self._db.executemany(
+                            f"DELETE FROM {table} WHERE {field} = ?",  # noqa: S608  ours
+                            [(digest,) for digest in digests],
+                        )
+        finally:
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        return gone
+
+    def _unpin(self, name: Name) -> None:
+        self._db.execute(
+            "DELETE FROM pins WHERE kind = ? AND image = ? AND tag = ?",
+            (name.kind, name.image, name.tag),
+        )
+
+
+def _read(rows: Iterable[tuple[str, str, str, str, str, float, int]]) -> list[Name]:
+    return [
+        Name(Kind(kind), image, tag, repository, Digest.parse(manifest), since, bool(p))
+        for kind, image, tag, repository, manifest, since, p in rows
+    ]

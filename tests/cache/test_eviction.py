@@ -1,0 +1,230 @@
+"""Eviction carried out: what is there afterwards, and what nobody may lose."""
+
+import pytest
+import trio
+import trio.testing
+
+from nixeryd.cache.eviction import GRACE, Evictor
+from nixeryd.images.digests import Digest
+from nixeryd.store.index import StoredManifest
+from nixeryd.store.names import Kind
+from tests.cache.conftest import KB
+
+
+@pytest.fixture
+def make(shelf):
+    """Give an evictor of the shelf; the names that it ended are in `.ended`."""
+
+    def make(cap=None, **options):
+        ended = []
+        evictor = Evictor(
+            shelf.blobs,
+            shelf.index,
+            shelf.index_path,
+            shelf.uses,
+            cap=cap,
+            on_forgotten=lambda name: ended.append(name.repository),
+            **options,
+        )
+        evictor.ended = ended
+        return evictor
+
+    return make
+
+
+async def test_the_least_recently_used_image_goes_and_all_that_told_of_it(shelf, make):
+    old = shelf.image("old", "base", "a", used=1)
+    shelf.image("new", "base", "b", used=2)
+    layer = shelf.index.layer("a").digest
+    evictor = make()
+    evicted = await evictor.evict(250 * KB)
+    assert [name.repository for name in evicted.names] == ["old"]
+    assert evictor.ended == ["old"]
+    assert evicted.left == shelf.size <= 250 * KB
+    assert evicted.manifests == 1
+    assert shelf.names == {"new"}
+    assert shelf.index.manifest(old) is None
+    assert shelf.index.build("old") is None
+    assert shelf.index.layer("a") is None
+    assert shelf.blobs.size(layer) is None
+    assert shelf.index.layer("base") is not None
+    shelf.check()
+
+
+async def test_a_use_that_is_not_written_yet_counts(shelf, make):
+    first = shelf.image("first", "a", used=1)
+    shelf.image("second", "b", used=2)
+    shelf.uses.manifest(first)
+    shelf.blobs.leases._until.clear()
+    await make().evict(150 * KB)
+    assert shelf.names == {"first"}
+
+
+async def test_a_dry_run_says_the_same_and_does_nothing(shelf, make):
+    shelf.image("old", "base", "a", used=1)
+    shelf.image("new", "base", "b", used=2)
+    evictor = make()
+    foreseen = await evictor.evict(250 * KB, dry_run=True)
+    assert shelf.names == {"old", "new"}
+    shelf.check()
+    assert await evictor.evict(250 * KB) == foreseen
+
+
+async def test_what_is_pinned_stays_whatever_it_leads_to(shelf, make):
+    shelf.image("one", "a", used=1)
+    shelf.image("two", "b", used=2)
+    shelf.index.names.pin(shelf.index.names.find(Kind.NIX, '"one"', "latest"))
+    shelf.image("one", "c", used=0)
+    await make().evict(0)
+    assert shelf.names == {"one"}
+    assert shelf.index.layer("c") is not None
+    assert shelf.index.layer("a") is None
+    shelf.check()
+    shelf.index.names.unpin(shelf.index.names.find(Kind.NIX, '"one"', "latest"))
+    await make().evict(0)
+    assert shelf.size == 0
+
+
+async def test_what_a_client_asked_for_just_now_stays(shelf, make):
+    old = shelf.image("old", "a", used=1)
+    shelf.image("new", "b", used=2)
+    shelf.uses.manifest(old)
+    evicted = await make().evict(0)
+    assert shelf.names == {"old"}
+    assert evicted.left > 0
+    shelf.check()
+
+
+async def test_what_a_build_counts_on_stays_though_its_image_goes(shelf, make):
+    shelf.image("old", "shared", "a", used=1)
+    shared = shelf.index.layer("shared")
+    with shelf.blobs.leases.open() as lease:
+        lease.add(shared.digest)
+        await make().evict(0)
+    assert shelf.names == set()
+    assert shelf.index.layer("shared") == shared
+    assert shelf.size == shared.size
+
+
+async def test_what_is_leased_after_the_plan_was_made_stays(shelf, make):
+    """The build finds a layer while the eviction is under way."""
+    for number in range(5):
+        shelf.image(f"image{number}", f"layer{number}", used=number)
+    evictor = make()
+    plan, _ = await evictor._plan(0)
+    with shelf.blobs.leases.open() as lease:
+        lease.add(shelf.index.layer("layer2").digest)
+        evicted, is_complete = await evictor._carry_out(plan)
+        assert not is_complete
+        assert evicted.names == ()
+        await evictor.evict(0)
+        assert shelf.blobs.size(shelf.index.layer("layer2").digest) == 100 * KB
+    shelf.check()
+
+
+async def test_blobs_of_no_manifest_go_first_but_not_young_ones(shelf, make):
+    shelf.image("image", "a", used=1)
+    old, young = shelf.layer("old"), shelf.layer("young")
+    shelf.age(old.digest, GRACE + 1)
+    evicted = await make().evict(250 * KB)
+    assert (evicted.freed, evicted.names) == (100 * KB, ())
+    assert shelf.index.layer("old") is None
+    await make().evict(0)
+    assert shelf.size == young.size
+
+
+async def test_a_manifest_written_again_meanwhile_is_whole(shelf, make):
+    """Rows first, then blobs: who comes between finds nothing, and makes all anew."""
+    shelf.image("image", "a", used=1)
+    evictor = make()
+    await evictor.evict(0)
+    shelf.image("image", "a", used=2)
+    shelf.check()
+    assert shelf.names == {"image"}
+
+
+async def test_a_reader_keeps_what_is_evicted(shelf, make):
+    shelf.image("image", "a", used=1)
+    path = shelf.blobs.path(shelf.index.layer("a").digest)
+    with path.open("rb") as reader:
+        await make().evict(0)
+        assert not path.exists()
+        assert len(reader.read()) == 100 * KB
+
+
+async def test_the_daemon_evicts_at_start_and_when_blobs_grow(shelf, make):
+    for number in range(4):
+        shelf.image(f"image{number}", f"layer{number}", used=number)
+    evictor = make(cap=250 * KB)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(evictor.run)
+        await trio.testing.wait_all_tasks_blocked()
+        while evictor.total is None or evictor.total > 250 * KB:
+            await trio.lowlevel.checkpoint()
+        assert shelf.names == {"image2", "image3"}
+        await trio.to_thread.run_sync(shelf.blobs.put, bytes(100 * KB))
+        while set(evictor.ended) != {"image0", "image1", "image2"}:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert shelf.names == {"image3"}
+    assert evictor.total == shelf.size
+    shelf.check()
+
+
+async def test_without_a_cap_nothing_goes(shelf, make):
+    shelf.image("image", "a", used=1)
+    evictor = make(cap=None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(evictor.run)
+        while evictor.total is None:
+            await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert (shelf.names, evictor.total) == ({"image"}, shelf.size)
+
+
+async def test_a_lower_cap_is_kept_at_once(shelf, make):
+    shelf.image("old", "a", used=1)
+    shelf.image("new", "b", used=2)
+    evictor = make(cap=None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(evictor.run)
+        while evictor.total is None:
+            await trio.lowlevel.checkpoint()
+        evictor.set_cap(150 * KB)
+        while evictor.ended != ["old"]:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert shelf.names == {"new"}
+
+
+async def test_a_cache_of_many_images_goes_in_batches(shelf, make):
+    """More steps than a batch has; every one of them leaves a whole cache."""
+
+    def put(body):
+        digest = Digest.of(body)
+        path = shelf.blobs.path(digest)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(body)  # without the fsync of each
+        return digest
+
+    for number in range(300):
+        digest = put(b"%d" % number)
+        layers = tuple(put(b"%d/%d" % (number, k)) for k in range(3))
+        stored = StoredManifest(digest, "type", layers, 0)
+        shelf.index.add_build(str(number), stored)
+        shelf.index.set_used({digest: number})
+    evicted = await make().evict(0)
+    assert (evicted.manifests, evicted.blobs) == (300, 1200)
+    assert shelf.blobs.listing() == {}
+
+
+async def test_foreign_files_among_the_blobs_are_left_alone(shelf, make):
+    digest = shelf.blobs.put(b"blob")
+    foreign = shelf.blobs.path(digest).with_name("README")
+    foreign.write_text("not ours")
+    (shelf.root / "blobs" / "sha256" / "lost+found").mkdir()
+    shelf.age(digest, GRACE + 1)
+    await make().evict(0)
+    assert foreign.exists()
+    assert shelf.blobs.size(digest) is None

@@ -73,7 +73,16 @@ class Workshop:
         self._gcroots = gcroots
         self.timeout = timeout  # seconds per builder, 0 for none
         self._popularity = popularity
-        self._settings = [FORMAT, tar.FORMAT, compression, sorted(popularity.items())]
+        settings = [FORMAT, tar.FORMAT, compression, sorted(popularity.items())]
+        # The popularity of all of nixpkgs is a megabyte.
+        self._settings = Digest.of(json.dumps(settings).encode()).hex
+        # nixpkgs reads variables even when it is given a configuration.
+        variables = sorted(
+            (name, value)
+            for name, value in os.environ.items()
+            if name.startswith(("NIXPKGS_", "NIX_PATH"))
+        )
+        self._surroundings = [nix.fork, nix.version, nix.options, variables]
         self._locks = KeyedLocks()
         self._layers = Layers(blobs, index, compression)
         # An evaluation of nixpkgs takes a core and some 500 MB.
@@ -192,14 +201,13 @@ class Workshop:
 
     def _state_key(self, image: ImageName, source: Source, fingerprint: str) -> str:
         """Compute the key of all that evaluation and packing depend on."""
-        # nixpkgs reads variables even when it is given a configuration.
-        variables = sorted(
-            (name, value)
-            for name, value in os.environ.items()
-            if name.startswith(("NIXPKGS_", "NIX_PATH"))
-        )
-        nix = [self._nix.fork, self._nix.version, self._nix.options]
-        parts = [self._settings, nix, variables, image.key, source.name, fingerprint]
+        parts = [
+            self._settings,
+            self._surroundings,
+            image.key,
+            source.name,
+            fingerprint,
+        ]
         return Digest.of(json.dumps(parts).encode()).hex
 
     def _key(self, image: ImageName, evaluation: Evaluation) -> str:
@@ -210,7 +218,7 @@ class Workshop:
 
     def _is_whole(self, manifest: StoredManifest) -> bool:
         wanted = (manifest.digest, *manifest.blobs)
-        return all(self._blobs.size(digest) is not None for digest in wanted)
+        return all(digest in self._blobs for digest in wanted)
 
 
 async def _labels(image: ImageName, source: Source) -> dict[str, str]:

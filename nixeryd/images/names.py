@@ -11,6 +11,7 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from nixeryd.images.digests import Digest
@@ -112,18 +113,24 @@ class ImageName:
         `requested` is part of it, since the default command depends on it:
         `git` starts git, `git/cacert` has the same packages and starts nothing.
         """
-        return json.dumps(
-            {
-                "packages": self.packages,
-                "requested": self.requested,
-                "shell": self.is_shell,
-                "system": self.system,
-            },
-            sort_keys=True,
-            separators=(",", ":"),
-        )
+        return _key(self)
 
 
+@lru_cache(maxsize=1000)  # one name is asked for again and again
+def _key(image: ImageName) -> str:
+    return json.dumps(
+        {
+            "packages": image.packages,
+            "requested": image.requested,
+            "shell": image.is_shell,
+            "system": image.system,
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+
+
+@lru_cache(maxsize=1000)
 def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
     """Read an image name: leading meta-packages, then packages.
 

@@ -60,6 +60,7 @@ class Blobs:
 
     def __init__(self, directory: Path, staging: Path) -> None:
         self._directory = directory / "sha256"
+        self._prefix = f"{self._directory}/"
         self._staging = staging
         self.leases = Leases()
         # Hears how many bytes were added, in whatever thread added them.
@@ -68,6 +69,13 @@ class Blobs:
     def path(self, digest: Digest) -> Path:
         """Give the place of a blob, there or not."""
         return self._directory / digest.hex[:2] / digest.hex
+
+    def __contains__(self, digest: Digest) -> bool:
+        """Tell whether a blob is here."""
+        # Asked of every blob of an image, whenever its manifest is: no Path, and
+        # access(2), which takes half of stat(2)'s time.
+        name = digest.hex
+        return os.access(f"{self._prefix}{name[:2]}/{name}", os.F_OK)
 
     def size(self, digest: Digest) -> int | None:
         """Give a blob's size in bytes, None if it is not here."""

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from nixeryd.images.digests import Digest
@@ -120,7 +121,7 @@ class Index:
         return StoredManifest(
             digest=digest,
             media_type=media_type,
-            blobs=tuple(map(Digest.parse, json.loads(blobs))),
+            blobs=_digests(blobs),
             size=size,
         )
 
@@ -174,6 +175,13 @@ class Index:
             "SELECT tag FROM tags WHERE image = ? ORDER BY tag", (image,)
         )
         return [tag for (tag,) in rows]
+
+
+# A manifest is asked for again and again, and checking its hundred digests would
+# take most of that time. 500 of them are some 10 MB.
+@lru_cache(maxsize=500)
+def _digests(text: str) -> tuple[Digest, ...]:
+    return tuple(map(Digest.parse, json.loads(text)))
 
 
 @contextmanager

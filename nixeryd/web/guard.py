@@ -18,6 +18,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.web.asgi import App, Receive, Scope, Send
@@ -51,20 +52,25 @@ class Policy:
 
     def is_own(self, host: str) -> bool:
         """Tell whether a Host header (or an Origin's host) names this daemon."""
-        match = _HOST.fullmatch(host)
-        if match is None:
-            return False
-        name = (match["v6"] or match["name"]).lower()
-        try:
-            ip = ipaddress.ip_address(name)
-        except ValueError:
-            # RFC 6761 keeps *.localhost on this machine.
-            return (
-                name in _OWN_NAMES
-                or name in {host.lower() for host in self.hosts}
-                or name.endswith(".localhost")
-            )
-        return ip.is_loopback or self.allow_remote
+        return _is_own(self, host)
+
+
+@lru_cache(maxsize=100)  # every request has the same few
+def _is_own(policy: Policy, host: str) -> bool:
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    name = (match["v6"] or match["name"]).lower()
+    try:
+        ip = ipaddress.ip_address(name)
+    except ValueError:
+        # RFC 6761 keeps *.localhost on this machine.
+        return (
+            name in _OWN_NAMES
+            or name in {host.lower() for host in policy.hosts}
+            or name.endswith(".localhost")
+        )
+    return ip.is_loopback or policy.allow_remote
 
 
 def refuse(

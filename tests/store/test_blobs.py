@@ -91,3 +91,10 @@ def test_other_errors_of_the_disk_stay_what_they_are(blobs):
     with pytest.raises(OSError, match="odd") as caught, blobs.explain_errors():
         raise OSError(errno.EIO, "odd")
     assert caught.value.errno == errno.EIO
+
+
+def test_what_is_here_is_told(blobs):
+    digest = blobs.put(b"here")
+    assert digest in blobs
+    blobs.remove(digest)
+    assert digest not in blobs

@@ -122,11 +122,9 @@ class Watch:
         except MovingError:
             # The event that tells of it comes, or is queued: with the parent
             # if the directory went, else here. Not to depend on that:
-            self._dirty[path] = None
             if path:
                 self._forget(path)
-                parent = path.rpartition(b"/")[0]
-                self._dirty.setdefault(parent, set())
+            self._dirty.setdefault(path.rpartition(b"/")[0], set())
             return []
         now = {join(path, name) for name in new.subdirectories}
         before = {join(path, name) for name in known.subdirectories}

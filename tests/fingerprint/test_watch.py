@@ -150,10 +150,11 @@ def test_a_change_counts_before_it_is_read(watch, repository):
 class Vanishing(Tree):
     """A tree with a directory whose files are gone whenever they are read."""
 
+    where = b"pkgs/git"
     patience = 3
 
     def read(self, path, changed=frozenset()):
-        if path == b"pkgs/git" and self.patience:
+        if path == self.where and self.patience:
             self.patience -= 1
             raise MovingError
         return super().read(path, changed)
@@ -165,11 +166,12 @@ def test_a_directory_that_could_not_be_read_is_read_later(repository):
     watch.build(go_on)
     settle(watch)
     assert watch.tree.total == truth(repository)
-    watch.tree.patience = 3
-    (repository / "pkgs" / "git" / "package.nix").write_text("1")
-    settle(watch)
-    assert watch.tree.patience == 0
-    assert watch.tree.total == truth(repository)
+    for where in (b"pkgs/git", b""):
+        watch.tree.where, watch.tree.patience = where, 3
+        (repository / os.fsdecode(where) / "new.nix").write_text("1")
+        settle(watch)
+        assert watch.tree.patience == 0
+        assert watch.tree.total == truth(repository)
     watch.close()
 
 

@@ -24,6 +24,8 @@ _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
 ENVIRONMENT = "the environment"
 COMMAND_LINE = "the command line"
 SourceName = Annotated[str, msgspec.Meta(pattern=_NAME)]
+# A host, as it stands before an image's name and in `ns`.
+UpstreamName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?$")]
 
 # Nixery's names for what we call otherwise (its README, "Configuration").
 _NIXERY = {
@@ -50,12 +52,27 @@ class Source(_Table, frozen=True):
 class Upstream(_Table, frozen=True):
     """Another registry that is mirrored."""
 
-    url: str
+    url: str = ""  # "": the well-known address, or https:// and the name
     credentials: Literal["anonymous", "docker"] = "anonymous"
+
+
+# Mirrored without being configured.
+_READY_UPSTREAMS = (
+    "docker.io",
+    "ghcr.io",
+    "quay.io",
+    "gcr.io",
+    "registry.k8s.io",
+    "mcr.microsoft.com",
+    "public.ecr.aws",
+)
+# Where a registry is, if not at https:// and its name.
+_ADDRESSES = {"docker.io": "https://registry-1.docker.io"}
 
 
 class Cache(_Table, frozen=True):
     max_size: str | int = "20GB"  # 0: no cap
+    ttl: Annotated[int, msgspec.Meta(ge=0)] = 60  # seconds that a mirrored tag is fresh
     compression: Compression = "none"
 
     @property
@@ -79,7 +96,7 @@ class Settings(_Table, frozen=True):
     hold: Annotated[float, msgspec.Meta(gt=0)] = 25.0  # seconds: see web.waiting
     source: str = ""  # "": the first of sources, or what is found
     sources: dict[SourceName, Source] = {}
-    upstreams: dict[str, Upstream] = {}
+    upstreams: dict[UpstreamName, Upstream] = {}
     shell_packages: tuple[str, ...] = (
         "bashInteractive",
         "coreutils",
@@ -99,6 +116,18 @@ class Settings(_Table, frozen=True):
     def data_path(self) -> Path:
         """The data directory."""
         return Path(self.data_dir).expanduser() if self.data_dir else paths.data_dir()
+
+    @property
+    def all_upstreams(self) -> dict[str, Upstream]:
+        """The registries that are mirrored: the ready ones and the user's."""
+        found = dict.fromkeys(_READY_UPSTREAMS, Upstream()) | self.upstreams
+        return {
+            name: msgspec.structs.replace(
+                upstream,
+                url=upstream.url or _ADDRESSES.get(name, f"https://{name}"),
+            )
+            for name, upstream in found.items()
+        }
 
 
 def load_settings(

@@ -1,23 +1,45 @@
 """What the command line and the page ask of the daemon: its state, and pulls."""
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Mapping,
+    Sequence,
+)
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import TypeAlias, assert_never
 
 import msgspec
+import structlog
 import trio
 
 from nixeryd import __version__
+from nixeryd.builder import progress as builds
 from nixeryd.builder.builder import Builder
-from nixeryd.builder.progress import Event, Failed
 from nixeryd.cache.eviction import Evictor
+from nixeryd.images.descriptors import Platform
+from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
+from nixeryd.images.metrics import Gauge, gauge, render_metrics
 from nixeryd.images.names import parse_reference, parse_repository
+from nixeryd.images.routes import Nix, Upstream
+from nixeryd.mirror import progress as pulls
+from nixeryd.mirror.mirror import Mirror
+from nixeryd.mirror.prefetch import Prefetch, Wanted
 from nixeryd.origins import flatten
 from nixeryd.reload import Reloading
 from nixeryd.sources.source import Configured
 from nixeryd.store.index import Index
+
+_Events: TypeAlias = (
+    trio.MemoryReceiveChannel[builds.Event] | trio.MemoryReceiveChannel[pulls.Event]
+)
+
+log = structlog.get_logger()
 
 
 class Control:
@@ -26,16 +48,24 @@ class Control:
     def __init__(  # noqa: PLR0913  the composition root wires it once
         self,
         builder: Builder,
+        mirror: Mirror,
         index: Index,
         evictor: Evictor,
-        source: Configured,
         reloading: Reloading,
         *,
+        route: Callable[[tuple[str, ...]], Nix | Upstream],
+        prefetch: Prefetch,
+        source: Configured,
+        platform: Platform,
         listeners: Mapping[str, Sequence[str]],
         data_dir: Path,
         nix: str,
     ) -> None:
+        self._route = route
         self._builder = builder
+        self._mirror = mirror
+        self._prefetch = prefetch
+        self._platform = platform
         self._index = index
         self._evictor = evictor
         self._source = source
@@ -69,6 +99,25 @@ class Control:
                 }
                 for run in self._builder.runs()
             ],
+            "offline": self._mirror.offline.why,
+            "mirrored": len(self._index.mirrored.tags()),
+            "upstreams": [
+                {
+                    "name": upstream.name,
+                    "url": upstream.url,
+                    "rate_limit": upstream.rate_limit and asdict(upstream.rate_limit),
+                }
+                for upstream in self._mirror.upstreams
+            ],
+            "downloads": [
+                {
+                    "blob": str(download.digest),
+                    "source": str(download.place),
+                    "arrived": download.arrived,
+                    "size": download.size,
+                }
+                for download in self._mirror.downloads.running()
+            ],
         }
 
     def settings(self) -> Mapping[str, object]:
@@ -80,28 +129,81 @@ class Control:
         outcome = self._reloading.reload()
         return {"changed": outcome.changed, "needs_restart": outcome.needs_restart}
 
+    def metrics(self) -> str:
+        """Give the same in numbers, in Prometheus' text format."""
+        limits = [
+            ({"upstream": upstream.name}, upstream.rate_limit)
+            for upstream in self._mirror.upstreams
+            if upstream.rate_limit is not None
+        ]
+        return render_metrics(
+            [
+                gauge("nixeryd_offline", "1 if it is.", self._mirror.offline.on),
+                gauge("nixeryd_builds", "Builds that run.", len(self._builder.runs())),
+                gauge(
+                    "nixeryd_downloads",
+                    "Blobs that are on their way.",
+                    len(self._mirror.downloads.running()),
+                ),
+                Gauge(
+                    "nixeryd_upstream_ratelimit_limit",
+                    "Pulls that an upstream grants per window, as it last said.",
+                    [(on, quota.limit) for on, quota in limits],
+                ),
+                Gauge(
+                    "nixeryd_upstream_ratelimit_remaining",
+                    "Pulls that are left of them.",
+                    [(on, quota.remaining) for on, quota in limits],
+                ),
+                Gauge(
+                    "nixeryd_upstream_ratelimit_seen_seconds",
+                    "When it said so, since the epoch.",
+                    [(on, quota.seen) for on, quota in limits],
+                ),
+            ]
+        )
+
+    async def set_offline(self, *, offline: bool) -> None:
+        """Never touch the network from now on, or do again."""
+        await trio.lowlevel.checkpoint()
+        self._mirror.set_offline(offline=offline)
+        log.info("switched the network", offline=offline)
+
     @asynccontextmanager
     async def pull(
-        self, name: str
+        self, name: str, *, all_platforms: bool = False
     ) -> AsyncIterator[AsyncGenerator[Mapping[str, object], None]]:
-        """Make an image and tell how it goes; a failure is raised."""
-        repository, _, tag = name.partition(":")
-        components = parse_repository(repository)
-        reference = parse_reference(tag or "latest")
-        if not isinstance(reference, str):
-            raise NixerydError(f"{name}: pull takes a tag, not a digest")
-        async with self._builder.pull(components, reference) as channel:
+        """Make or fetch an image and tell how it goes; a failure is raised."""
+        components, reference = _parse(name)
+        async with AsyncExitStack() as stack:
+            channel: _Events
+            match self._route(components):
+                case Nix() if isinstance(reference, Digest):
+                    raise NixerydError(f"{name}: a build has a tag, not a digest")
+                case Nix(components):
+                    channel = await stack.enter_async_context(
+                        self._builder.pull(components, str(reference))
+                    )
+                case Upstream() as route:
+                    platform = None if all_platforms else self._platform
+                    wanted = Wanted(route, reference, platform)
+                    channel = stack.enter_context(self._prefetch.pull(wanted))
+                case other:
+                    assert_never(other)
             events = _as_json(channel)
-            try:
-                yield events
-            finally:
-                await events.aclose()
+            stack.push_async_callback(events.aclose)
+            yield events
 
 
-async def _as_json(
-    channel: trio.MemoryReceiveChannel[Event],
-) -> AsyncGenerator[Mapping[str, object], None]:
+def _parse(name: str) -> tuple[tuple[str, ...], Digest | str]:
+    """Read NAME, NAME:TAG or NAME@DIGEST; of NAME:TAG@DIGEST the digest counts."""
+    rest, _, digest = name.partition("@")
+    repository, _, tag = rest.partition(":")
+    return parse_repository(repository), parse_reference(digest or tag or "latest")
+
+
+async def _as_json(channel: _Events) -> AsyncGenerator[Mapping[str, object], None]:
     async for event in channel:
-        if isinstance(event, Failed):
+        if isinstance(event, builds.Failed | pulls.Failed):
             raise NixerydError(event.message)
         yield msgspec.to_builtins(event)

@@ -23,9 +23,14 @@ from nixeryd.cache.eviction import Evictor
 from nixeryd.config import Settings
 from nixeryd.control import Control
 from nixeryd.doors import name_addresses, open_doors
+from nixeryd.images.descriptors import Platform
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import NamePolicy
+from nixeryd.images.served import Origin
 from nixeryd.lifecycle import Ending, ask_for_time, end_when_idle, open_ending
+from nixeryd.mirror.mirror import Mirror
+from nixeryd.mirror.prefetch import Prefetch
+from nixeryd.mirror.sources import open_upstreams
 from nixeryd.nix.installation import open_nix
 from nixeryd.nix.roots import sweep_build_roots
 from nixeryd.offline import Offline
@@ -102,6 +107,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
         evictor = Evictor(blobs, index, places.index, uses, cap=settings.cache.cap)
         addresses = {door: name_addresses(found) for door, found in listeners.items()}
         async with (
+            open_upstreams(settings) as upstreams,
             open_ending(reloading.on_signal) as ending,
             trio.open_nursery() as nursery,
             open_sources(settings, nix, places.root, nursery) as sources,
@@ -120,19 +126,31 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             )
             nursery.start_soon(uses.run)
             nursery.start_soon(evictor.run)
+            mirror = Mirror(
+                upstreams,
+                blobs,
+                index,
+                nursery,
+                ttl=settings.cache.ttl,
+                offline=offline,
+            )
             registry = Registry(
                 builder,
+                mirror,
                 uses,
-                upstreams=frozenset(settings.upstreams),
                 own_hosts=_own_hosts(addresses),
                 nix_prefixes=settings.nix_prefixes,
             )
             control = Control(
                 builder,
+                mirror,
                 index,
                 evictor,
-                sources.default,
                 reloading,
+                route=lambda components: registry.decide(components, Origin()),
+                prefetch=Prefetch(mirror, nursery),
+                source=sources.default,
+                platform=_platform(),
                 listeners={door.value: found for door, found in addresses.items()},
                 data_dir=places.root,
                 nix=f"{nix.fork} {'.'.join(map(str, nix.version))}",
@@ -152,7 +170,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 ending,
                 traffic,
                 lambda: reloading.settings.idle_exit,
-                lambda: bool(builder.runs()),
+                lambda: bool(builder.runs() or mirror.downloads.running()),
             )
             async with trio.open_nursery() as servers:
                 for door, opened in listeners.items():
@@ -238,6 +256,13 @@ def _system() -> str:
         platform.machine().lower(), platform.machine()
     )
     return f"{machine}-linux"
+
+
+def _platform() -> Platform:
+    """Name what this machine's containers run, in the words of the registries."""
+    processor = {"aarch64": "arm64", "x86_64": "amd64"}
+    machine = _system().removesuffix("-linux")
+    return Platform("linux", processor.get(machine, machine))
 
 
 def _own_hosts(addresses: Mapping[Door, Sequence[str]]) -> frozenset[str]:

@@ -17,7 +17,16 @@ from nixeryd.images.routes import (
     Upstream,
     decide,
 )
-from nixeryd.images.served import BlobFile, Manifest, Origin, Patience
+from nixeryd.images.served import (
+    BlobFile,
+    BlobHead,
+    Manifest,
+    Origin,
+    Patience,
+    TagPage,
+)
+from nixeryd.mirror.download import ArrivingBlob
+from nixeryd.mirror.mirror import Mirror
 from nixeryd.store.uses import Uses
 
 
@@ -27,15 +36,15 @@ class Registry:
     def __init__(
         self,
         builder: Builder,
+        mirror: Mirror,
         uses: Uses,
         *,
-        upstreams: Collection[str],
         own_hosts: Collection[str],
         nix_prefixes: Collection[str],
     ) -> None:
         self._builder = builder
+        self._mirror = mirror
         self._uses = uses
-        self._upstreams = upstreams
         self._own_hosts = own_hosts
         self.nix_prefixes = nix_prefixes
 
@@ -50,51 +59,63 @@ class Registry:
     async def _find_manifest(
         self, request: ManifestRoute, origin: Origin, patience: Patience
     ) -> Manifest:
-        match self._decide(request.repository, origin):
+        match self.decide(request.repository, origin):
             case Nix(components):
                 return await self._builder.manifest(
                     components, request.reference, patience
                 )
             case Upstream() as upstream:
-                raise _not_mirrored(upstream)
+                return await self._mirror.manifest(upstream, request.reference)
             case other:
                 assert_never(other)
 
-    async def blob(self, request: BlobRoute, origin: Origin) -> BlobFile:
-        """Give a blob."""
+    async def blob(self, request: BlobRoute, origin: Origin) -> BlobFile | ArrivingBlob:
+        """Give a blob, fetched if need be."""
         self._uses.blob(request.digest)
-        match self._decide(request.repository, origin):
+        match self.decide(request.repository, origin):
             case Nix():
                 return self._builder.blob(request.digest)
             case Upstream() as upstream:
-                raise _not_mirrored(upstream)
+                return await self._mirror.blob(upstream, request.digest)
             case other:
                 assert_never(other)
 
-    async def tags(self, request: TagsRoute, origin: Origin) -> list[str]:
-        """List the tags that a repository has here."""
-        match self._decide(request.repository, origin):
+    async def blob_head(
+        self, request: BlobRoute, origin: Origin
+    ) -> BlobFile | BlobHead:
+        """Say how large a blob is."""
+        match self.decide(request.repository, origin):
+            case Nix():
+                return self._builder.blob(request.digest)
+            case Upstream() as upstream:
+                return await self._mirror.blob_head(upstream, request.digest)
+            case other:
+                assert_never(other)
+
+    async def tags(self, request: TagsRoute, origin: Origin) -> list[str] | TagPage:
+        """List the tags that a repository has here, or there."""
+        match self.decide(request.repository, origin):
             case Nix(components):
                 return self._builder.tags(components)
             case Upstream() as upstream:
-                raise _not_mirrored(upstream)
+                return await self._mirror.tags(upstream, request.limit, request.last)
             case other:
                 assert_never(other)
 
-    def _decide(self, repository: tuple[str, ...], origin: Origin) -> Nix | Upstream:
-        return decide(
+    def decide(self, repository: tuple[str, ...], origin: Origin) -> Nix | Upstream:
+        """Say who answers for a repository; NAME_UNKNOWN (404) if nobody here does."""
+        destination = decide(
             repository,
             ns=origin.ns,
             mirror=origin.mirror,
-            upstreams=self._upstreams,
+            upstreams=self._mirror.hosts,
             own_hosts=self._own_hosts,
             nix_prefixes=self.nix_prefixes,
         )
-
-
-def _not_mirrored(upstream: Upstream) -> RegistryError:
-    """404, at which a client goes on to the upstream itself."""
-    return RegistryError(
-        ErrorCode.MANIFEST_UNKNOWN,
-        f"{upstream.repository} of {upstream.host} is not mirrored here",
-    )
+        if isinstance(destination, Upstream) and self._mirror.via in origin.via:
+            raise RegistryError(
+                ErrorCode.NAME_UNKNOWN,
+                f"{destination.host} is asked for at this daemon by itself: its url in"
+                " the configuration leads back here",
+            )
+        return destination

@@ -37,6 +37,29 @@ def test_a_flag_beats_the_environment_and_that_beats_the_file(tmp_path):
     assert settings.cache.max_size == "1GB"
 
 
+def test_the_well_known_registries_are_ready(tmp_path):
+    file = write(
+        tmp_path,
+        '[upstreams."ghcr.io"]\ncredentials = "docker"\n'
+        '[upstreams."registry.test:5000"]\n'
+        '[upstreams."quay.io"]\nurl = "http://127.0.0.1:1"\n',
+    )
+    found = load_settings(file, environ={}).all_upstreams
+    urls = {name: upstream.url for name, upstream in found.items()}
+    assert urls == {
+        "docker.io": "https://registry-1.docker.io",
+        "ghcr.io": "https://ghcr.io",
+        "quay.io": "http://127.0.0.1:1",
+        "gcr.io": "https://gcr.io",
+        "registry.k8s.io": "https://registry.k8s.io",
+        "mcr.microsoft.com": "https://mcr.microsoft.com",
+        "public.ecr.aws": "https://public.ecr.aws",
+        "registry.test:5000": "https://registry.test:5000",
+    }
+    named = [name for name, up in found.items() if up.credentials != "anonymous"]
+    assert named == ["ghcr.io"]
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "get", "want"),
     [
@@ -55,6 +78,8 @@ def test_every_option_is_a_variable_too(variable, value, get, want):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('[upstreams."https://ghcr.io"]\nurl = ""', r"config\.toml: .*upstreams"),
+        ("[cache]\nttl = -1", r"config\.toml: .*cache\.ttl"),
         ("chache = 1", r"config\.toml: unknown setting 'chache'; did you mean 'cache'"),
         (
             '[cache]\ncompresion = "gzip"',

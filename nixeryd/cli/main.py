@@ -21,6 +21,7 @@ _COMMANDS = {
     "status": "nixeryd.cli.status:status",
     "setup": "nixeryd.cli.setup:setup",
     "config": "nixeryd.cli.config:config",
+    "offline": "nixeryd.cli.offline:offline",
 }
 
 

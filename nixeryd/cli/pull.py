@@ -1,4 +1,4 @@
-"""`nixeryd pull`: build images into the cache, and watch."""
+"""`nixeryd pull`: build or fetch images into the cache, and watch."""
 
 import json
 from pathlib import Path
@@ -10,23 +10,35 @@ from nixeryd.cli.main import FAILED, settings_options
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME[:TAG]...")
+@click.option(
+    "--all-platforms",
+    is_flag=True,
+    help="Of other registries' images, not only what this machine runs.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON event per line.")
 @settings_options
 def pull(
-    names: tuple[str, ...], config: Path | None, data_dir: Path | None, *, as_json: bool
+    names: tuple[str, ...],
+    config: Path | None,
+    data_dir: Path | None,
+    *,
+    all_platforms: bool,
+    as_json: bool,
 ) -> int:
-    """Build images into the cache ahead of time.
+    """Build images into the cache ahead of time, or fetch other registries'.
 
     \b
     nixeryd pull shell/python3
-    nixeryd pull shell/git hello
+    nixeryd pull docker.io/library/nginx:1.27 ghcr.io/owner/app
     """
     from nixeryd.cli.client import Client  # noqa: PLC0415  takes a moment
 
     client = Client(config, data_dir)
     host = client.get("/api/v1/status")["listeners"]["main"][0]
     failed = False
-    events = client.follow("/api/v1/pull", {"names": list(names)})
+    events = client.follow(
+        "/api/v1/pull", {"names": list(names), "all_platforms": all_platforms}
+    )
     if as_json:
         for event in events:
             click.echo(json.dumps(event))

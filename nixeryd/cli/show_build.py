@@ -9,6 +9,8 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.status import Status
 
+from nixeryd.cli.show_fetch import ShowFetch
+
 _PHASES = {
     "evaluate": "evaluating",
     "realise": "building",
@@ -19,13 +21,14 @@ _PHASES = {
 def show_builds(events: Iterable[Mapping[str, Any]], host: str) -> bool:
     """Show events as they come; tell whether all images are there."""
     console = Console(highlight=False)
-    shows: dict[str, _Show] = {}
+    shows: dict[str, _Show | ShowFetch] = {}
     ended: dict[str, bool] = {}
     with console.status("asking the daemon") as status:
         for event in events:
             name = str(event["name"])
             if name not in shows:
-                shows[name] = _Show(console, status, name, host)
+                kind = ShowFetch if event.get("phase") == "resolve" else _Show
+                shows[name] = kind(console, status, name, host)
             done = shows[name].tell(event)
             if done is not None:
                 ended[name] = done

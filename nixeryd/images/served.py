@@ -15,11 +15,13 @@ class Origin:
     """How a request came in, as far as it decides where the answer comes from.
 
     `ns` is the registry that the client means, as it says itself (the spec's
-    "Registry Proxying"); `mirror` is true on the mirror listener.
+    "Registry Proxying"); `mirror` is true on the mirror listener. `via` names the
+    proxies that it came through (RFC 9110, 7.6.3).
     """
 
     ns: str | None = None
     mirror: bool = False
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,34 @@ class StillBuilding(Exception):  # noqa: N818  no error: come back with the tick
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest, byte for byte as its digest says."""
+    """A manifest, byte for byte as its digest says.
+
+    Of a mirrored tag: `age` is the number of seconds since the upstream was last
+    heard, and `warning` tells the user why it was not asked again.
+    """
 
     body: bytes
     digest: Digest
     media_type: str
+    age: int | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TagPage:
+    """A page of tags as another registry gave it; `next_last` names the next page."""
+
+    tags: tuple[str, ...]
+    next_last: str | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlobHead:
+    """A blob that is somewhere, and can be had; `size` in bytes."""
+
+    size: int
+    digest: Digest
 
 
 class FilePath(Protocol):

@@ -105,6 +105,19 @@ def redirect_allowed(source: str, target: str) -> bool:
     return not (here.scheme == "https" and there.scheme == "http")
 
 
+def is_near(url: str) -> bool:
+    """Tell whether a URL leads to this machine or its neighbours, as far as it says.
+
+    An address that is not global, or a name that only a local network knows.
+    """
+    parts = _split(url)
+    host = "" if parts is None else (parts.hostname or "")
+    try:
+        return locality(host) is not Locality.GLOBAL
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".local", ".internal"))
+
+
 def same_origin(one: str, other: str) -> bool:
     """Tell whether both URLs have the same scheme, host and port (RFC 6454)."""
     first, second = _split(one), _split(other)

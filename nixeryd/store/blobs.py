@@ -8,6 +8,7 @@ synchronous: run the large ones in a thread.
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -119,6 +120,15 @@ class Blobs:
                         digest = str(Digest(entry.name))
                         found[digest] = Blob(status.st_size, status.st_mtime)
         return found
+
+    def require_space(self, size: int) -> None:
+        """Raise `StoreFullError` if so many bytes do not fit on the disk."""
+        free = shutil.disk_usage(self._staging).free
+        if size > free:
+            raise StoreFullError(
+                f"a blob of {size} bytes does not fit where {free} are left: make room"
+                " (nixeryd gc), or move the data with --data-dir"
+            )
 
     @contextmanager
     def stage(self) -> Iterator[Staged]:

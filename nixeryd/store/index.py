@@ -17,7 +17,8 @@ from pathlib import Path
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
-from nixeryd.store import names
+from nixeryd.store import mirrored, names
+from nixeryd.store.mirrored import Mirrored
 from nixeryd.store.names import Names
 
 VERSION = 1
@@ -63,7 +64,11 @@ END;
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """A manifest whose blobs were all here when it was written."""
+    """A manifest of ours, or a mirrored one.
+
+    All blobs of ours were here when it was written. Those of a mirrored one come as
+    they are asked for; those of an index are the manifests it names.
+    """
 
     digest: Digest
     media_type: str
@@ -77,6 +82,7 @@ class Index:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self.names = Names(connection)
+        self.mirrored = Mirrored(connection)
 
     def layer(self, key: str) -> LayerDescriptor | None:
         """Find the layer that was packed under this key."""
@@ -132,14 +138,22 @@ class Index:
         ).fetchone()
         return None if row is None else self.manifest(Digest.parse(row[0]))
 
+    def add_manifest(self, manifest: StoredManifest) -> None:
+        """Remember a manifest."""
+        with self._db:
+            self._add_manifest(manifest)
+
+    def _add_manifest(self, manifest: StoredManifest) -> None:
+        blobs = json.dumps([str(digest) for digest in manifest.blobs])
+        self._db.execute(
+            "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?, ?)",
+            (str(manifest.digest), manifest.media_type, blobs, manifest.size),
+        )
+
     def add_build(self, key: str, manifest: StoredManifest) -> None:
         """Remember a manifest and what it was made of, both or neither."""
-        blobs = json.dumps([str(digest) for digest in manifest.blobs])
         with self._db:
-            self._db.execute(
-                "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?, ?)",
-                (str(manifest.digest), manifest.media_type, blobs, manifest.size),
-            )
+            self._add_manifest(manifest)
             self._db.execute(
                 "INSERT OR REPLACE INTO builds VALUES (?, ?)",
                 (key, str(manifest.digest)),
@@ -217,7 +231,7 @@ def _prepare(path: Path) -> sqlite3.Connection:
         if version not in (0, VERSION):
             message = f"index version {version}, expected {VERSION}"
             raise sqlite3.DatabaseError(message)  # noqa: TRY301  as if it were broken
-        connection.executescript(_SCHEMA + names.SCHEMA)
+        connection.executescript(_SCHEMA + mirrored.SCHEMA + names.SCHEMA)
         connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         connection.close()

@@ -20,9 +20,14 @@ CREATE TABLE IF NOT EXISTS pins (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS tags_by_manifest ON tags (manifest);
 CREATE INDEX IF NOT EXISTS builds_by_manifest ON builds (manifest);
+CREATE INDEX IF NOT EXISTS mirrored_tags_by_manifest ON mirrored_tags (manifest);
 CREATE INDEX IF NOT EXISTS layers_by_digest ON layers (digest);
 CREATE TEMP VIEW names AS
-    SELECT 'nix' AS kind, image, tag, repository, manifest, built AS since FROM tags;
+    SELECT 'nix' AS kind, image, tag, repository, manifest, built AS since FROM tags
+    UNION ALL
+    SELECT 'mirrored', upstream || '/' || repository, tag,
+        upstream || '/' || repository, manifest, checked
+    FROM mirrored_tags WHERE NOT gone;
 """
 
 _NAMES = """
@@ -31,8 +36,15 @@ FROM names LEFT JOIN pins USING (kind, image, tag)
 """
 
 # What says anything of a manifest, and of a blob.
-_OF_MANIFEST = ("tags.manifest", "builds.manifest", "uses.manifest", "manifests.digest")
-_OF_BLOB = ("layers.digest",)
+_OF_MANIFEST = (
+    "tags.manifest",
+    "builds.manifest",
+    "uses.manifest",
+    "mirrored_tags.manifest",
+    "mirrored_manifests.digest",
+    "manifests.digest",
+)
+_OF_BLOB = ("layers.digest", "mirrored_blobs.digest")
 
 
 class Kind(StrEnum):
@@ -100,8 +112,13 @@ class Names:
         """Forget a name and its pin; what it leads to stays."""
         with self._db:
             self._unpin(name)
+            image = (
+                "image" if name.kind is Kind.NIX else "upstream || '/' || repository"
+            )
+            table = "tags" if name.kind is Kind.NIX else "mirrored_tags"
             self._db.execute(
-                "DELETE FROM tags WHERE image = ? AND tag = ?", (name.image, name.tag)
+                f"DELETE FROM {table} WHERE {image} = ? AND tag = ?",  # noqa: S608  ours
+                (name.image, name.tag),
             )
 
     def forget(self, manifests: Sequence[str], blobs: Sequence[str]) -> list[Name]:

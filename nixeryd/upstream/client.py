@@ -84,6 +84,18 @@ class Upstream:
                 reference,
             )
 
+    async def head_blob(self, repository: str, digest: Digest) -> int | None:
+        """Ask for a blob's size in bytes; None if the upstream does not say."""
+        question = Question(
+            "HEAD",
+            self._path(repository, "blobs", str(digest)),
+            repository,
+            f"a blob of {repository}",
+        )
+        async with self._exchange.ask(question) as response:
+            size, _ = read_extent(self.name, response, 0)
+            return size
+
     @asynccontextmanager
     async def open_blob(
         self, repository: str, digest: Digest, offset: int = 0

@@ -6,10 +6,10 @@ sent at once; it is whole if the chunked coding ends as it should.
 """
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import trio
@@ -24,12 +24,21 @@ from nixeryd.web.errors import respond
 from nixeryd.web.ports import Control
 
 _NDJSON = "application/x-ndjson"
+_METRICS = "text/plain; version=0.0.4"
+T = TypeVar("T")
 
 
 class PullRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /api/v1/pull`."""
 
     names: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=100)]
+    all_platforms: bool = False
+
+
+class OfflineRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /api/v1/offline`."""
+
+    offline: bool
 
 
 def install_health(app: QuartTrio) -> None:
@@ -56,14 +65,29 @@ def install_api(app: QuartTrio, control: Control, *, may_change: bool) -> None:
         _check(may_change=may_change)
         return respond(200, json.dumps(control.reload()).encode())
 
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return respond(200, control.metrics().encode(), content_type=_METRICS)
+
     @app.post("/api/v1/pull")
     async def pull() -> Response:
         _check(may_change=may_change)
-        try:
-            asked = msgspec.json.decode(await request.get_data(), type=PullRequest)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadRequest(str(error)) from error
-        return TrioResponse(_Events(control, asked.names), content_type=_NDJSON)
+        asked = await _body(PullRequest)
+        return TrioResponse(_Events(control, asked), content_type=_NDJSON)
+
+    @app.post("/api/v1/offline")
+    async def offline() -> Response:
+        _check(may_change=may_change)
+        asked = await _body(OfflineRequest)
+        await control.set_offline(offline=asked.offline)
+        return respond(200, msgspec.json.encode(asked))
+
+
+async def _body(kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(await request.get_data(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(str(error)) from error
 
 
 def _check(*, may_change: bool) -> None:
@@ -77,13 +101,13 @@ def _check(*, may_change: bool) -> None:
 class _Events(ResponseBody):
     """The events of several pulls, one after the other, as lines."""
 
-    def __init__(self, control: Control, names: Sequence[str]) -> None:
+    def __init__(self, control: Control, asked: PullRequest) -> None:
         self._control = control
-        self._names = names
+        self._asked = asked
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> trio.abc.ReceiveChannel[bytes]:
-        return await self._stack.enter_async_context(_tell(self._control, self._names))
+        return await self._stack.enter_async_context(_tell(self._control, self._asked))
 
     async def __aexit__(
         self,
@@ -96,10 +120,11 @@ class _Events(ResponseBody):
 
 
 @trio.as_safe_channel
-async def _tell(control: Control, names: Sequence[str]) -> AsyncGenerator[bytes, None]:
-    for name in names:
+async def _tell(control: Control, asked: PullRequest) -> AsyncGenerator[bytes, None]:
+    for name in asked.names:
         try:
-            async with control.pull(name) as events:
+            pull = control.pull(name, all_platforms=asked.all_platforms)
+            async with pull as events:
                 async for event in events:
                     yield _line(name, event)  # noqa: ASYNC119  a safe channel
         except NixerydError as error:

@@ -9,7 +9,7 @@ https://www.rfc-editor.org/rfc/rfc9112
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Self, cast
@@ -28,6 +28,7 @@ from hypercorn.typing import (
     Scope,
 )
 
+from nixeryd.images.errors import NixerydError
 from nixeryd.web.zerocopy import FileData, Stream
 
 _log = logging.getLogger(__name__)
@@ -156,6 +157,10 @@ class Tasks:
             with from_client:
                 try:
                     await app(scope, receive, send, _no_threads, _no_threads)
+                except* NixerydError as group:
+                    # The headers are gone: all there is to do is to break off.
+                    for error in _each(group):
+                        _log.warning("a response broke off: %s", error)
                 except* Exception:  # noqa: BLE001  the connection's barrier
                     _log.exception("a request failed; its connection is closed")
             await send(None)
@@ -171,6 +176,14 @@ class Tasks:
 
     async def __aexit__(self, *_: object) -> None:
         pass
+
+
+def _each(group: BaseExceptionGroup[NixerydError]) -> Iterator[NixerydError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _each(error)
+        else:
+            yield error
 
 
 def _no_threads(*_: object) -> None:

@@ -12,7 +12,14 @@ from typing import Protocol
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.routes import BlobRoute, ManifestRoute, TagsRoute
-from nixeryd.images.served import BlobFile, Manifest, Origin, Patience
+from nixeryd.images.served import (
+    BlobFile,
+    BlobHead,
+    Manifest,
+    Origin,
+    Patience,
+    TagPage,
+)
 
 
 class Door(StrEnum):
@@ -56,8 +63,14 @@ class Registry(Protocol):
 
     async def blob(self, request: BlobRoute, origin: Origin) -> BlobFile | LiveBlob: ...
 
-    async def tags(self, request: TagsRoute, origin: Origin) -> list[str]:
-        """Give all tags of the repository, in any order."""
+    async def blob_head(
+        self, request: BlobRoute, origin: Origin
+    ) -> BlobFile | BlobHead:
+        """Say how large a blob is, without fetching it."""
+        ...
+
+    async def tags(self, request: TagsRoute, origin: Origin) -> list[str] | TagPage:
+        """Give all tags of the repository, in any order, or the page that was asked."""
         ...
 
 
@@ -76,11 +89,20 @@ class Control(Protocol):
         """Read the configuration again; raises and changes nothing if it is wrong."""
         ...
 
-    def pull(
-        self, name: str
-    ) -> AbstractAsyncContextManager[AsyncIterable[Mapping[str, object]]]:
-        """Make an image (`name` or `name:tag`) and tell how it goes.
+    def metrics(self) -> str:
+        """Give the daemon's state in Prometheus' text format."""
+        ...
 
-        The events are JSON values. A failure is raised, not told.
+    def pull(
+        self, name: str, *, all_platforms: bool = False
+    ) -> AbstractAsyncContextManager[AsyncIterable[Mapping[str, object]]]:
+        """Make or fetch an image (`name` or `name:tag`) and tell how it goes.
+
+        The events are JSON values. A failure is raised, not told. `all_platforms`:
+        of a mirrored image, not only what this machine runs.
         """
+        ...
+
+    async def set_offline(self, *, offline: bool) -> None:
+        """Never touch the network from now on, or do again."""
         ...

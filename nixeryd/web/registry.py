@@ -18,6 +18,7 @@ from werkzeug.http import parse_etags
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.images.freshness import render_warning
 from nixeryd.images.manifests import EMPTY_INDEX, INDEX_TYPE, MANIFEST_TYPE
 from nixeryd.images.ranges import RangeNotSatisfiable, parse_range
 from nixeryd.images.routes import (
@@ -28,7 +29,7 @@ from nixeryd.images.routes import (
     TagsRoute,
     route,
 )
-from nixeryd.images.served import Origin, Patience, StillBuilding
+from nixeryd.images.served import Origin, Patience, StillBuilding, TagPage
 from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.bodies import open_body
 from nixeryd.web.errors import UNKNOWN, describe, error_body
@@ -85,7 +86,11 @@ async def _answer(
             ErrorCode.UNSUPPORTED, "this registry is only read from; nothing is pushed"
         )
     query = dict(parse_qsl(request.query))
-    origin = Origin(ns=_namespace(query.get("ns")), mirror=mirror)
+    origin = Origin(
+        ns=_namespace(query.get("ns")),
+        mirror=mirror,
+        via=request.headers.get("via", ""),
+    )
     match route(request.path, query):
         case ApiVersion():
             answer = Answer.of_bytes(200, b"{}")
@@ -131,11 +136,11 @@ async def _manifest(
     manifest = await registry.manifest(asked, origin, patience)
     if _has_already(request, manifest.digest):
         return _not_modified(manifest.digest)
+    headers = _identity(manifest.digest) | _warning(manifest.warning)
+    if manifest.age is not None:
+        headers["Age"] = str(manifest.age)
     return Answer.of_bytes(
-        200,
-        manifest.body,
-        _identity(manifest.digest),
-        content_type=manifest.media_type,
+        200, manifest.body, headers, content_type=manifest.media_type
     )
 
 
@@ -158,43 +163,47 @@ def _late(
 async def _blob(
     registry: Registry, request: Request, asked: BlobRoute, origin: Origin
 ) -> Answer:
-    blob = await registry.blob(asked, origin)
-    if _has_already(request, blob.digest):
-        return _not_modified(blob.digest)
-    headers = {**_identity(blob.digest), "Accept-Ranges": "bytes"}
-    part, status = range(blob.size), 200
     # RFC 9110, 14.2: "A server MUST ignore a Range header field received with a
     # request method that is unrecognized or for which range handling is not
     # defined. For this specification, GET is the only method for which range
     # handling is defined."
-    if request.method == "GET" and _range_applies(request, blob.digest):
+    if request.method == "HEAD":
+        head = await registry.blob_head(asked, origin)
+        return Answer(200, _blob_headers(head.digest, head.size))
+    blob = await registry.blob(asked, origin)
+    if _has_already(request, blob.digest):
+        return _not_modified(blob.digest)
+    part = None
+    if _range_applies(request, blob.digest):
         try:
-            asked_part = parse_range(request.headers.get("range"), blob.size)
+            part = parse_range(request.headers.get("range"), blob.size)
         except RangeNotSatisfiable as error:
+            headers = _identity(blob.digest)
             headers["Content-Range"] = f"bytes */{blob.size}"
             return Answer.of_bytes(416, error_body(UNKNOWN, str(error)), headers)
-        if asked_part is not None:
-            part, status = asked_part, 206
-            headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{blob.size}"
-    headers |= {"Content-Type": _BLOB_TYPE, "Content-Length": str(len(part))}
-    if request.method == "HEAD":
-        return Answer(status, headers)
-    return Answer(status, headers, open_body(blob, part))
+    if part is None:
+        headers = _blob_headers(blob.digest, blob.size)
+        return Answer(200, headers, open_body(blob, range(blob.size)))
+    headers = _blob_headers(blob.digest, len(part))
+    headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{blob.size}"
+    return Answer(206, headers, open_body(blob, part))
 
 
 async def _tags(registry: Registry, asked: TagsRoute, origin: Origin) -> Answer:
     tags = await registry.tags(asked, origin)
-    page, more = paginate(tags, asked.limit, asked.last)
+    if not isinstance(tags, TagPage):
+        page, more = paginate(tags, asked.limit, asked.last)
+        tags = TagPage(tuple(page), page[-1] if more else None)
     name = "/".join(asked.repository)
-    headers = {}
-    if more:
-        query = {"n": asked.limit, "last": page[-1]}
+    headers = _warning(tags.warning)
+    if tags.next_last is not None:
+        query = {} if asked.limit is None else {"n": str(asked.limit)}
+        query["last"] = tags.next_last
         if origin.ns is not None:
             query["ns"] = origin.ns
         headers["Link"] = f'</v2/{name}/tags/list?{urlencode(query)}>; rel="next"'
-    return Answer.of_bytes(
-        200, json.dumps({"name": name, "tags": page}).encode(), headers
-    )
+    body = json.dumps({"name": name, "tags": tags.tags}).encode()
+    return Answer.of_bytes(200, body, headers)
 
 
 def paginate(
@@ -211,6 +220,19 @@ def paginate(
 
 def _identity(digest: Digest) -> dict[str, str]:
     return {"Docker-Content-Digest": str(digest), "ETag": f'"{digest}"'}
+
+
+def _blob_headers(digest: Digest, length: int) -> dict[str, str]:
+    return {
+        **_identity(digest),
+        "Accept-Ranges": "bytes",
+        "Content-Type": _BLOB_TYPE,
+        "Content-Length": str(length),
+    }
+
+
+def _warning(text: str | None) -> dict[str, str]:
+    return {} if text is None else {"Warning": render_warning(text)}
 
 
 def _has_already(request: Request, digest: Digest) -> bool:

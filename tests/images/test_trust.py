@@ -4,6 +4,7 @@ from hypothesis import given, strategies as st
 from nixeryd.images.trust import (
     Locality,
     address_allowed,
+    is_near,
     locality,
     realm_allowed,
     redirect_allowed,
@@ -174,3 +175,21 @@ def test_a_name_has_no_locality():
 )
 def test_an_upstream_leads_outside_or_to_where_it_is(address, home, allowed):
     assert address_allowed(address, home) is allowed
+
+
+@pytest.mark.parametrize(
+    ("url", "near"),
+    [
+        ("http://127.0.0.1:5000", True),
+        ("http://[::1]:5000", True),
+        ("http://localhost:5000", True),
+        ("https://192.168.1.2", True),
+        ("https://nas", True),
+        ("https://registry.local", True),
+        ("https://registry-1.docker.io", False),
+        ("https://8.8.8.8", False),
+        ("nonsense", True),
+    ],
+)
+def test_what_is_near(url, near):
+    assert is_near(url) is near

@@ -96,5 +96,5 @@ def test_other_errors_of_the_disk_stay_what_they_are(blobs):
 def test_what_is_here_is_told(blobs):
     digest = blobs.put(b"here")
     assert digest in blobs
-    blobs.remove(digest)
+    blobs.discard([digest])
     assert digest not in blobs

@@ -207,6 +207,9 @@ class MemoryRegistry:
             raise RegistryError(ErrorCode.BLOB_UNKNOWN, "no such blob")
         return self.blobs[request.digest]
 
+    async def blob_head(self, request, origin):
+        return await self.blob(request, origin)
+
     async def tags(self, request, origin):
         self.asked.append((request, origin))
         if request.repository not in self.tag_lists:
@@ -221,6 +224,8 @@ class MemoryControl:
         self.scripts = {}
         self.running = set()
         self.reloads = []
+        self.offline = False
+        self.all_platforms = False
 
     def settings(self):
         return {"idle_exit": 5}
@@ -235,8 +240,15 @@ class MemoryControl:
     async def status(self):
         return {"images": len(self.scripts)}
 
+    def metrics(self):
+        return "nixeryd_up 1\n"
+
+    async def set_offline(self, *, offline):
+        self.offline = offline
+
     @asynccontextmanager
-    async def pull(self, name):
+    async def pull(self, name, *, all_platforms=False):
+        self.all_platforms = all_platforms
         send, receive = trio.open_memory_channel(0)
 
         async def tell():

@@ -36,42 +36,42 @@ async def test_the_admin_door_is_no_registry(admin):
 
 
 async def test_a_pull_is_told_line_by_line(admin, control):
-    control.scripts["a"] = [{"event": "building", "done": 1}, {"event": "done"}]
-    control.scripts["b:tag"] = [{"event": "done"}]
+    control.scripts["a"] = [{"type": "building", "done": 1}, {"type": "done"}]
+    control.scripts["b:tag"] = [{"type": "done"}]
     answer = await admin.request("POST", "/api/v1/pull", body=pull("a", "b:tag"))
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert lines_of(answer) == [
-        {"name": "a", "event": "building", "done": 1},
-        {"name": "a", "event": "done"},
-        {"name": "b:tag", "event": "done"},
+        {"name": "a", "type": "building", "done": 1},
+        {"name": "a", "type": "done"},
+        {"name": "b:tag", "type": "done"},
     ]
 
 
 async def test_an_event_is_sent_at_once(admin, control):
     more = trio.Event()
-    control.scripts["a"] = [{"event": "begun"}, more, {"event": "done"}]
+    control.scripts["a"] = [{"type": "begun"}, more, {"type": "done"}]
     async with await admin.connect() as client:
         await client.ask("POST", "/api/v1/pull", body=pull("a"))
         await client.head()
-        assert json.loads((await client.event()).data)["event"] == "begun"
+        assert json.loads((await client.event()).data)["type"] == "begun"
         more.set()
-        assert json.loads((await client.event()).data)["event"] == "done"
+        assert json.loads((await client.event()).data)["type"] == "done"
 
 
 async def test_a_failure_is_a_line_and_the_next_is_tried(admin, control):
     control.scripts["a"] = [RegistryError(ErrorCode.MANIFEST_UNKNOWN, "no a")]
-    control.scripts["b"] = [{"event": "done"}]
+    control.scripts["b"] = [{"type": "done"}]
     answer = await admin.request("POST", "/api/v1/pull", body=pull("a", "b"))
     assert lines_of(answer) == [
         {"name": "a", "type": "error", "code": "MANIFEST_UNKNOWN", "message": "no a"},
-        {"name": "b", "event": "done"},
+        {"name": "b", "type": "done"},
     ]
 
 
 async def test_a_defect_breaks_the_stream_off(admin, control, caplog):
     seen = trio.Event()
-    control.scripts["a"] = [{"event": "begun"}, seen, KeyError("secret")]
+    control.scripts["a"] = [{"type": "begun"}, seen, KeyError("secret")]
     async with await admin.connect() as client:
         await client.ask("POST", "/api/v1/pull", body=pull("a"))
         await client.head()
@@ -82,7 +82,7 @@ async def test_a_defect_breaks_the_stream_off(admin, control, caplog):
 
 
 async def test_who_leaves_stops_listening(admin, control):
-    control.scripts["a"] = [{"event": "begun"}, trio.Event()]
+    control.scripts["a"] = [{"type": "begun"}, trio.Event()]
     async with await admin.connect() as client:
         await client.ask("POST", "/api/v1/pull", body=pull("a"))
         await client.head()
@@ -91,6 +91,34 @@ async def test_who_leaves_stops_listening(admin, control):
     with trio.fail_after(20):
         while control.running:
             await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_a_pull_may_be_of_all_platforms(admin, control):
+    control.scripts["a"] = [{"type": "done"}]
+    body = msgspec.json.encode({"names": ["a"], "all_platforms": True})
+    await admin.request("POST", "/api/v1/pull", body=body)
+    assert control.all_platforms
+
+
+async def test_the_network_is_switched_off_and_on(admin, main, control):
+    for offline in (True, False):
+        body = msgspec.json.encode({"offline": offline})
+        answer = await admin.request("POST", "/api/v1/offline", body=body)
+        assert (answer.status, answer.json) == (200, {"offline": offline})
+        assert control.offline is offline
+        body = msgspec.json.encode({"offline": not offline})
+        answer = await main.request("POST", "/api/v1/offline", body=body)
+        assert answer.status == 403
+        assert control.offline is offline
+    for body in (b"", b"{}", b'{"offline": 1}'):
+        answer = await admin.request("POST", "/api/v1/offline", body=body)
+        assert answer.status == 400
+
+
+async def test_metrics_are_text(main):
+    answer = await main.get("/metrics")
+    assert (answer.status, answer.body) == (200, b"nixeryd_up 1\n")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
 
 
 async def test_the_main_door_changes_nothing(main, mirror, control):

@@ -1,0 +1,1 @@
+"""The pull-through mirror: other registries' images, fetched once and then here."""

@@ -1,0 +1,174 @@
+"""A blob on its way: what has arrived of it, and those who read along.
+
+Law: readers read the staging file and never slow the download down. The last byte is
+held back until the digest of the whole is right, so that whoever has it all has the
+right bytes; a download that fails breaks off every reader, and no client takes what
+it got for whole. Knows nothing of where the bytes come from.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from nixeryd.images.digests import Digest
+from nixeryd.images.errors import NixerydError
+from nixeryd.store.mirrored import Place
+
+CHUNK = 1 << 20  # bytes, the most that a reader takes at once
+# Reads of staging files; page cache, nearly always.
+_READS = trio.CapacityLimiter(16)
+
+
+class Download:
+    """One blob, from the first byte to its place in the store.
+
+    `size` is None until the upstream has told it; `arrived` counts the bytes in the
+    staging file. `error` is set when it failed, `path` when it is in the store.
+    """
+
+    def __init__(self, place: Place, digest: Digest) -> None:
+        self.place = place
+        self.digest = digest
+        self.size: int | None = None
+        self.arrived = 0
+        self.verified = False
+        self.path: Path | None = None
+        self.error: NixerydError | None = None
+        self.scope = trio.CancelScope()
+        self._fd = -1
+        self._news = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Download {self.digest} {self.arrived}/{self.size}>"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is in the store, or failed."""
+        return self.path is not None or self.error is not None
+
+    # -- for whoever fetches
+
+    def begin(self, fd: int) -> None:
+        """Let readers read this file, until the download ends."""
+        self._fd = fd
+
+    def note(self, *, size: int | None = None, arrived: int = 0) -> None:
+        """Tell that more is known, or more is in the file."""
+        self.size = self.size if size is None else size
+        self.arrived += arrived
+        self._tell()
+
+    def verify(self) -> None:
+        """Tell that the bytes are all there and right; the last one may go out."""
+        self.size = self.arrived
+        self.verified = True
+        self._tell()
+
+    def succeed(self, path: Path) -> None:
+        """Tell that the blob is in the store."""
+        self._fd = -1
+        self.path = path
+        self._tell()
+
+    def fail(self, error: NixerydError) -> None:
+        """Tell that nothing will come of it."""
+        self._fd = -1
+        self.error = error
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    # -- for those who read along
+
+    async def wait_for_news(self) -> None:
+        """Wait until anything changes; with what is known now, decide first."""
+        await self._news.wait()
+
+    async def wait_until_sized(self, small: int) -> int:
+        """Wait for its size; if that is at most `small`, until the bytes are right.
+
+        Raises what the download failed with.
+        """
+        while self.size is None or (self.size <= small and not self.verified):
+            self._raise()
+            await self._news.wait()
+        return self.size
+
+    async def wait_until_ended(self) -> None:
+        """Wait until it is in the store; raises what it failed with."""
+        while not self.has_ended:
+            await self._news.wait()
+        self._raise()
+
+    async def wait_for(self, offset: int) -> int:
+        """Wait until there are bytes from `offset` on; give the end of what there is.
+
+        Raises what the download failed with.
+        """
+        while (end := self._readable()) <= offset:
+            self._raise()
+            await self._news.wait()
+        return end
+
+    def open_file(self) -> int:
+        """Open the bytes that have arrived and will: a file descriptor to close.
+
+        Raises what the download failed with.
+        """
+        self._raise()
+        if self.path is not None:
+            return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.dup(self._fd)
+
+    def _readable(self) -> int:
+        if self.verified:
+            return self.arrived
+        return min(self.arrived, (self.size or 0) - 1)
+
+    def _raise(self) -> None:
+        if self.error is not None:
+            # One object for many tasks: its traceback must not grow with each.
+            raise self.error.with_traceback(None)
+
+
+class ArrivingBlob:
+    """A download as the web layer serves it (`nixeryd.web.ports.LiveBlob`)."""
+
+    def __init__(self, download: Download, size: int) -> None:
+        self._download = download
+        self.size = size
+        self.digest = download.digest
+
+    @asynccontextmanager
+    async def open(self, part: range) -> AsyncIterator["_Reader"]:
+        """Open the bytes of `part`."""
+        fd = self._download.open_file()
+        try:
+            yield _Reader(self._download, fd, part)
+        finally:
+            os.close(fd)
+
+
+class _Reader:
+    def __init__(self, download: Download, fd: int, part: range) -> None:
+        self._download = download
+        self._fd = fd
+        self._part = part
+
+    async def read(self) -> bytes:
+        """Give the next bytes; none at the end of the part."""
+        if not self._part:
+            return b""
+        start = self._part.start
+        end = min(await self._download.wait_for(start), self._part.stop)
+        # Not abandoned on cancel: the descriptor must not be closed under the read.
+        chunk = await trio.to_thread.run_sync(
+            os.pread, self._fd, min(CHUNK, end - start), start, limiter=_READS
+        )
+        self._part = self._part[len(chunk) :]
+        return chunk

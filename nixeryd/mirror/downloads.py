@@ -1,0 +1,216 @@
+"""Downloads: each blob is fetched once at a time, however many want it.
+
+Law: a download belongs to the daemon's nursery and never to who asked. Its bytes are
+hashed as they come; the blob is in the store only when it is whole, right and safe on
+disk. A broken connection is taken up where it broke. A few megabytes of memory for
+each, whatever the blob's size and whoever reads along.
+"""
+
+import hashlib
+import os
+from typing import TypeVar
+
+import structlog
+import trio
+
+from nixeryd.flight import Stopping
+from nixeryd.images.digests import Digest
+from nixeryd.images.errors import NixerydError
+from nixeryd.mirror.download import Download
+from nixeryd.store.blobs import Blobs, Staged
+from nixeryd.store.mirrored import Mirrored, Place
+from nixeryd.upstream import (
+    BlobStream,
+    Pace,
+    Upstream,
+    UpstreamBroken,
+    UpstreamUnreachable,
+)
+
+E = TypeVar("E", bound=Exception)
+
+log = structlog.get_logger()
+
+# A laptop's network may be away for a moment: waits of 0.5 to 10 seconds.
+RESUMING = Pace(attempts=6, first_wait=0.5)
+# Bytes that must come for a connection to count as one that worked.
+_PROGRESS = 1 << 20
+# Pieces (of at most 64 KiB) between the network and the disk, and in one write.
+_BUFFERED = 32
+
+
+class Downloads:
+    """The blobs that are on their way."""
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        mirrored: Mirrored,
+        nursery: trio.Nursery,
+        pace: Pace = RESUMING,
+    ) -> None:
+        self._blobs = blobs
+        self._mirrored = mirrored
+        self._nursery = nursery
+        self._pace = pace
+        self._running: dict[Digest, Download] = {}
+        # Hashing takes a core: more at once would only share it.
+        self._hashing = trio.CapacityLimiter(os.cpu_count() or 1)
+
+    def running(self) -> list[Download]:
+        """List the downloads under way, the oldest first."""
+        return list(self._running.values())
+
+    def find(self, digest: Digest) -> Download | None:
+        """Give the download of this blob, if it is under way."""
+        return self._running.get(digest)
+
+    def start(self, upstream: Upstream, place: Place, digest: Digest) -> Download:
+        """Give the download of this blob; it starts if there is none."""
+        download = self._running.get(digest)
+        if download is None:
+            download = self._running[digest] = Download(place, digest)
+            self._nursery.start_soon(self._run, upstream, download)
+        return download
+
+    def stop(self, reason: NixerydError) -> None:
+        """Break all downloads off."""
+        for download in self.running():
+            self._end(download, reason)
+            download.scope.cancel()
+
+    async def _run(self, upstream: Upstream, download: Download) -> None:
+        began = trio.current_time()
+        try:
+            with download.scope:
+                await self._fetch(upstream, download)
+        except* NixerydError as group:
+            self._end(download, _first(group))
+        except* OSError as group:
+            self._end(download, NixerydError(f"cannot be stored: {_first(group)}"))
+        finally:
+            # Cancelled, or a defect: nobody may wait for ever.
+            self._end(download, Stopping())
+        bound = log.bind(blob=str(download.digest), source=str(download.place))
+        seconds = round(trio.current_time() - began, 3)
+        if download.path is None:
+            bound.warning("download failed", error=str(download.error))
+        else:
+            bound.info("downloaded", size=download.size, seconds=seconds)
+
+    def _end(self, download: Download, error: NixerydError) -> None:
+        """Make it failed unless it has ended. Who asks from now on starts anew."""
+        if not download.has_ended:
+            download.fail(error)
+        if self._running.get(download.digest) is download:
+            del self._running[download.digest]
+
+    async def _fetch(self, upstream: Upstream, download: Download) -> None:
+        sha256 = hashlib.sha256()
+        with self._blobs.stage() as staged:
+            download.begin(staged.fd)
+            send, receive = trio.open_memory_channel[bytes](_BUFFERED)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, receive, staged, sha256, download)
+                async with send:
+                    await self._receive(upstream, download, send)
+            found = Digest(sha256.hexdigest())
+            if found != download.digest:
+                raise UpstreamBroken(
+                    upstream.name,
+                    f"sent a blob of {download.place.repository} with the digest"
+                    f" {found}, not {download.digest}",
+                )
+            download.verify()
+            path = await trio.to_thread.run_sync(staged.commit, download.digest)
+            self._mirrored.add_blob(download.place, download.digest, staged.size)
+            download.succeed(path)
+
+    async def _write(
+        self,
+        receive: trio.MemoryReceiveChannel[bytes],
+        staged: Staged,
+        sha256: "hashlib._Hash",
+        download: Download,
+    ) -> None:
+        def write(pieces: list[bytes]) -> None:
+            for piece in pieces:
+                sha256.update(piece)
+                staged.write(piece)
+
+        async for piece in receive:
+            pieces = [piece]
+            # All there is: one trip to a thread for many pieces if they come fast.
+            while receive.statistics().current_buffer_used:
+                pieces.append(receive.receive_nowait())
+            await trio.to_thread.run_sync(write, pieces, limiter=self._hashing)
+            download.note(arrived=sum(map(len, pieces)))
+
+    async def _receive(
+        self,
+        upstream: Upstream,
+        download: Download,
+        send: trio.MemorySendChannel[bytes],
+    ) -> None:
+        """Pass the blob's bytes on, from as many connections as it takes."""
+        received = counted = failures = 0
+        while True:
+            try:
+                async with upstream.open_blob(
+                    download.place.repository, download.digest, received
+                ) as stream:
+                    self._check_size(upstream, download, stream, received)
+                    surplus = received - stream.start
+                    async for chunk in stream:
+                        # From the start again, if the upstream knows no ranges.
+                        piece = chunk[surplus:]
+                        surplus -= len(chunk) - len(piece)
+                        if piece:
+                            await send.send(piece)
+                            received += len(piece)
+                if download.size not in (None, received):
+                    raise UpstreamBroken(
+                        upstream.name,
+                        f"sent {received} bytes of a blob of {download.size}",
+                    )
+            except UpstreamUnreachable as error:
+                failures = 1 if received - counted >= _PROGRESS else failures + 1
+                counted = received
+                if not received:
+                    raise  # the client has tried it often enough
+                wait = self._wait(error, failures)
+                log.info(
+                    "download broke, resuming",
+                    blob=str(download.digest),
+                    source=str(download.place),
+                    at=received,
+                    error=str(error),
+                )
+            else:
+                return
+            await self._pace.sleep(wait)
+
+    def _wait(self, error: UpstreamUnreachable, failures: int) -> float:
+        error.transient = True  # a new connection is a new chance
+        wait = self._pace.wait_after(error, failures)
+        if wait is None:
+            raise error
+        return wait
+
+    def _check_size(
+        self, upstream: Upstream, download: Download, stream: BlobStream, received: int
+    ) -> None:
+        if download.size is None and stream.size is not None:
+            self._blobs.require_space(stream.size)
+            download.note(size=stream.size)
+        elif received and stream.size not in (None, download.size):
+            raise UpstreamBroken(
+                upstream.name, "has a blob of another size than before"
+            )
+
+
+def _first(group: BaseExceptionGroup[E]) -> E:
+    error: BaseExceptionGroup[E] | E = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

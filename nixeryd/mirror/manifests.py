@@ -1,0 +1,269 @@
+"""Manifests of upstreams: kept for ever by digest, checked now and then by tag.
+
+Law: `images.freshness` decides; here it is carried out. What is stored are the bytes
+that the upstream sent, whatever a client said it accepts. One check of a tag at a
+time, for all who ask; who has a stored copy to fall back on does not wait for long.
+Whatever goes wrong, a client is told 404 and goes on to the upstream itself.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+import trio
+
+from nixeryd.flight import Flights
+from nixeryd.images.descriptors import Image, read_descriptors
+from nixeryd.images.digests import Digest
+from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+from nixeryd.images.freshness import (
+    Answer,
+    Confirmed,
+    Current,
+    Entry,
+    Failed,
+    Fetch,
+    Gone,
+    Miss,
+    Missing,
+    Serve,
+    Unavailable,
+    after,
+    decide,
+    decide_by_digest,
+)
+from nixeryd.images.served import Manifest
+from nixeryd.store.blobs import Blobs
+from nixeryd.store.index import Index, StoredManifest
+from nixeryd.store.mirrored import Place
+from nixeryd.upstream import FetchedManifest, Upstream, UpstreamError, answer_of
+
+log = structlog.get_logger()
+
+PATIENCE = 3.0
+"""Seconds that a check may take when there is a stored copy."""
+LONG_PATIENCE = 20.0
+"""Seconds that it may take otherwise: some clients give up after 30."""
+REMEMBERED = 5.0
+"""Seconds that a failed check is: clients ask twice, and a pull asks for much."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    place: Place
+    reference: Digest | str
+
+    def __str__(self) -> str:
+        by_digest = isinstance(self.reference, Digest)
+        return f"{self.place}{'@' if by_digest else ':'}{self.reference}"
+
+
+class Manifests:
+    """Gives manifests of upstreams, from the store where that is right."""
+
+    def __init__(  # noqa: PLR0913  wired once
+        self,
+        blobs: Blobs,
+        index: Index,
+        nursery: trio.Nursery,
+        *,
+        ttl: float,
+        is_offline: Callable[[str], bool],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._blobs = blobs
+        self._index = index
+        self._ttl = ttl  # seconds
+        self._is_offline = is_offline
+        self._now = now
+        self._flights: Flights[_Question, Manifest] = Flights(nursery)
+        self._failures: dict[_Question, tuple[float, Failed]] = {}
+
+    async def get(
+        self, upstream: Upstream, place: Place, reference: Digest | str
+    ) -> Manifest:
+        """Give a manifest; MANIFEST_UNKNOWN (404) whatever is in the way."""
+        question = _Question(place, reference)
+        if isinstance(reference, Digest):
+            return await self._by_digest(upstream, question, reference)
+        entry = self._entry(place, reference)
+        match decide(
+            entry, self._now(), self._ttl, offline=self._is_offline(upstream.name)
+        ):
+            case Serve() as served:
+                return self._serve(question, served)
+            case Miss(reason):
+                raise _unknown(question, reason)
+            case _:
+                return await self._checked(upstream, question, entry)
+
+    def forget_failures(self) -> None:
+        """Ask again what failed a moment ago: the network may be back."""
+        self._failures.clear()
+
+    async def _by_digest(
+        self, upstream: Upstream, question: _Question, digest: Digest
+    ) -> Manifest:
+        stored = self._stored(digest)
+        offline = self._is_offline(upstream.name)
+        match decide_by_digest(digest, stored=stored is not None, offline=offline):
+            case Miss(reason):
+                raise _unknown(question, reason)
+            case Serve() if stored is not None:
+                return stored
+            case _:
+                flight = self._flights.start(
+                    question, partial(self._fetch_by_digest, upstream, question, digest)
+                )
+                with trio.move_on_after(LONG_PATIENCE):
+                    return await flight.wait()
+                raise _unknown(question, f"{upstream.name} did not answer in time")
+
+    async def _fetch_by_digest(
+        self, upstream: Upstream, question: _Question, digest: Digest
+    ) -> Manifest:
+        try:
+            fetched = await upstream.get_manifest(question.place.repository, digest)
+            await self._keep(question.place, fetched)
+        except NixerydError as error:
+            _log(question, error)
+            raise _unknown(question, str(error)) from error
+        return Manifest(fetched.body, digest, fetched.media_type)
+
+    async def _checked(
+        self, upstream: Upstream, question: _Question, entry: Entry | None
+    ) -> Manifest:
+        """Give the manifest of a tag that has to be checked, or fetched."""
+        until, failed = self._failures.get(question, (0.0, None))
+        if failed is not None and trio.current_time() < until:
+            return self._fall_back(question, entry, failed)
+        flight = self._flights.start(
+            question, partial(self._check, upstream, question, entry)
+        )
+        seconds = LONG_PATIENCE if entry is None or entry.gone else PATIENCE
+        with trio.move_on_after(seconds):
+            return await flight.wait()
+        failed = Failed(f"{upstream.name} did not answer within {seconds:g} s")
+        log.warning("upstream is slow", image=str(question), error=failed.reason)
+        self._remember(question, failed)
+        return self._fall_back(question, entry, failed)
+
+    async def _check(
+        self, upstream: Upstream, question: _Question, entry: Entry | None
+    ) -> Manifest:
+        try:
+            digest = await self._ask(upstream, question, entry)
+        except NixerydError as error:
+            _log(question, error)
+            answer = (
+                answer_of(error)
+                if isinstance(error, UpstreamError)
+                else Failed(str(error))
+            )
+            if isinstance(answer, Failed):
+                self._remember(question, answer)
+            return self._fall_back(question, entry, answer)
+        self._failures.pop(question, None)
+        return self._confirm(question, Entry(digest, self._now()))
+
+    async def _ask(
+        self, upstream: Upstream, question: _Question, entry: Entry | None
+    ) -> Digest:
+        """Ask what a tag is at; then that is in the store. Raises `NixerydError`."""
+        place, tag = question.place, question.reference
+        if entry is not None and not entry.gone:
+            head = await upstream.head_manifest(place.repository, tag)
+            outcome = after(entry, Current(head.digest), self._now())
+            if isinstance(outcome, Confirmed):
+                return outcome.entry.digest
+            if head.digest is not None and self._stored(head.digest) is not None:
+                # Moved to where it was before, or where another tag is.
+                self._index.mirrored.add_manifest(place, head.digest)
+                return head.digest
+        fetched = await upstream.get_manifest(place.repository, tag)
+        await self._keep(place, fetched)
+        return fetched.digest
+
+    async def _keep(self, place: Place, fetched: FetchedManifest) -> None:
+        """Store a manifest as it came; nothing if its parts cannot be read."""
+        named = read_descriptors(fetched.body, fetched.media_type)
+        parts = named.blobs if isinstance(named, Image) else named.manifests
+        await trio.to_thread.run_sync(self._blobs.put, fetched.body)
+        self._index.add_manifest(
+            StoredManifest(
+                digest=fetched.digest,
+                media_type=fetched.media_type,
+                blobs=tuple(part.digest for part in parts),
+                size=sum(part.size for part in parts),
+            )
+        )
+        self._index.mirrored.add_manifest(place, fetched.digest)
+
+    def _fall_back(
+        self, question: _Question, entry: Entry | None, answer: Answer
+    ) -> Manifest:
+        """Do what follows from an answer that is no manifest."""
+        match after(entry, answer, self._now()):
+            case Serve() as served:
+                return self._serve(question, served)
+            case Gone(left, reason):
+                if left is not None:
+                    self._index.mirrored.set_tag(
+                        question.place, str(question.reference), left
+                    )
+                raise _unknown(question, reason)
+            case Unavailable(reason):
+                raise _unknown(question, reason)
+            case Confirmed(confirmed):
+                return self._confirm(question, confirmed)
+            case Fetch():
+                raise _unknown(question, "the upstream did not say what it is")
+
+    def _confirm(self, question: _Question, entry: Entry) -> Manifest:
+        tag = str(question.reference)
+        self._index.mirrored.set_tag(question.place, tag, entry)
+        return self._serve(question, Serve(entry.digest, age=0))
+
+    def _serve(self, question: _Question, served: Serve) -> Manifest:
+        stored = self._stored(served.digest)
+        if stored is None:
+            raise _unknown(question, "its manifest was removed a moment ago")
+        return Manifest(
+            stored.body, stored.digest, stored.media_type, served.age, served.warning
+        )
+
+    def _entry(self, place: Place, tag: str) -> Entry | None:
+        """Find what is known of a tag, unless its manifest is here no more."""
+        entry = self._index.mirrored.tag(place, tag)
+        if entry is None or self._stored(entry.digest) is None:
+            return None
+        return entry
+
+    def _stored(self, digest: Digest) -> Manifest | None:
+        known = self._index.manifest(digest)
+        body = None if known is None else self._blobs.read(digest)
+        if known is None or body is None:
+            return None
+        return Manifest(body, digest, known.media_type)
+
+    def _remember(self, question: _Question, failed: Failed) -> None:
+        now = trio.current_time()
+        # Swept here, so that names nobody asks for again do not pile up.
+        self._failures = {
+            other: failure
+            for other, failure in self._failures.items()
+            if now < failure[0]
+        }
+        self._failures[question] = (now + REMEMBERED, failed)
+
+
+def _unknown(question: _Question, reason: str) -> RegistryError:
+    return RegistryError(ErrorCode.MANIFEST_UNKNOWN, f"{question}: {reason}")
+
+
+def _log(question: _Question, error: NixerydError) -> None:
+    missing = isinstance(error, UpstreamError) and isinstance(answer_of(error), Missing)
+    tell = log.info if missing else log.warning
+    tell("upstream gave no manifest", image=str(question), error=str(error))

@@ -1,0 +1,170 @@
+"""The mirror: answers for the images of other registries.
+
+Law: nothing is asked of an upstream but what a client asked for and is not here, or
+may be old; nothing at all while offline. Every way of not having something is a 404,
+at which clients go on to the upstream by themselves.
+"""
+
+import time
+from collections.abc import Callable, Collection
+
+import trio
+
+from nixeryd.images.digests import Digest
+from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+from nixeryd.images.routes import Upstream as Route
+from nixeryd.images.served import BlobFile, BlobHead, Manifest, TagPage
+from nixeryd.images.trust import is_near
+from nixeryd.mirror.download import ArrivingBlob, Download
+from nixeryd.mirror.downloads import RESUMING, Downloads
+from nixeryd.mirror.manifests import Manifests
+from nixeryd.mirror.sources import Upstreams
+from nixeryd.mirror.tags import Tags
+from nixeryd.offline import Offline
+from nixeryd.store.blobs import Blobs
+from nixeryd.store.index import Index
+from nixeryd.store.mirrored import Place
+from nixeryd.upstream import Pace, Upstream
+
+# Bytes. What comes in one piece anyway is not answered before it is known to be right.
+SMALL = 64 * 1024
+
+
+class ToldOffline(NixerydError):  # noqa: N818  a state
+    """The user wants no network traffic from now on."""
+
+
+class Mirror:
+    """Gives what upstreams have, and keeps it."""
+
+    def __init__(  # noqa: PLR0913  the composition root wires it once
+        self,
+        upstreams: Upstreams,
+        blobs: Blobs,
+        index: Index,
+        nursery: trio.Nursery,
+        *,
+        ttl: float,
+        offline: Offline,
+        resuming: Pace = RESUMING,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._upstreams = upstreams
+        self._blobs = blobs
+        self._index = index
+        self.offline = offline
+        # What is on this machine, or beside it, is reachable without a way out.
+        self._near = {
+            name
+            for name, upstream in upstreams.clients.items()
+            if is_near(upstream.url)
+        }
+        self.downloads = Downloads(blobs, index.mirrored, nursery, resuming)
+        self._manifests = Manifests(
+            blobs,
+            index,
+            nursery,
+            ttl=ttl,
+            is_offline=self._is_offline,
+            now=now,
+        )
+        self._tags = Tags(index.mirrored, nursery, is_offline=self._is_offline)
+
+    def set_offline(self, *, offline: bool) -> None:
+        """Go offline, which breaks off what is on its way, or come back."""
+        self.offline.told = offline
+        if offline:
+            self.downloads.stop(ToldOffline("nixeryd was told to be offline"))
+        else:
+            self._manifests.forget_failures()
+
+    @property
+    def hosts(self) -> Collection[str]:
+        """The names of all that is mirrored."""
+        return self._upstreams.clients.keys()
+
+    @property
+    def via(self) -> str:
+        """How upstreams see us, and so we ourselves if a request comes round."""
+        return self._upstreams.via
+
+    @property
+    def upstreams(self) -> list[Upstream]:
+        """The clients, in the configuration's order."""
+        return list(self._upstreams.clients.values())
+
+    async def manifest(self, route: Route, reference: Digest | str) -> Manifest:
+        """Give a manifest; MANIFEST_UNKNOWN if it cannot be had."""
+        upstream, place = self._find(route)
+        return await self._manifests.get(upstream, place, reference)
+
+    async def tags(self, route: Route, n: int | None, last: str | None) -> TagPage:
+        """Give a page of tags; NAME_UNKNOWN if it cannot be had."""
+        upstream, place = self._find(route)
+        return await self._tags.get(upstream, place, n, last)
+
+    async def blob_head(self, route: Route, digest: Digest) -> BlobFile | BlobHead:
+        """Say how large a blob is; BLOB_UNKNOWN if it cannot be had."""
+        if (stored := self._stored(digest)) is not None:
+            return stored
+        upstream, place = self._find(route)
+        running = self.downloads.find(digest)
+        if running is not None and running.size is not None:
+            return BlobHead(running.size, digest)
+        self._refuse_offline(place, digest)
+        try:
+            size = await upstream.head_blob(place.repository, digest)
+        except NixerydError as error:
+            raise _unknown(place, digest, str(error)) from error
+        if size is None:
+            raise _unknown(place, digest, f"{upstream.name} does not say how large")
+        return BlobHead(size, digest)
+
+    async def blob(self, route: Route, digest: Digest) -> BlobFile | ArrivingBlob:
+        """Give a blob, from the store or while it arrives; BLOB_UNKNOWN (404)."""
+        if (stored := self._stored(digest)) is not None:
+            return stored
+        upstream, place = self._find(route)
+        self._refuse_offline(place, digest)
+        download = self.downloads.start(upstream, place, digest)
+        while True:
+            try:
+                size = await download.wait_until_sized(SMALL)
+            except NixerydError as error:
+                if download.place == place:
+                    raise _unknown(place, digest, str(error)) from error
+                # Another repository's; this one may have it nevertheless.
+                download = self.downloads.start(upstream, place, digest)
+            else:
+                return ArrivingBlob(download, size)
+
+    def fetch(self, route: Route, digest: Digest) -> Download | None:
+        """Start the download of a blob, or join it; None if the blob is here."""
+        if self._stored(digest) is not None:
+            return None
+        upstream, place = self._find(route)
+        self._refuse_offline(place, digest)
+        return self.downloads.start(upstream, place, digest)
+
+    def _is_offline(self, host: str) -> bool:
+        return self.offline.told if host in self._near else self.offline.on
+
+    def _refuse_offline(self, place: Place, digest: Digest) -> None:
+        if self._is_offline(place.upstream):
+            raise _unknown(place, digest, "offline, and never pulled before")
+
+    def _stored(self, digest: Digest) -> BlobFile | None:
+        size = self._blobs.size(digest)
+        if size is None:
+            return None
+        return BlobFile(self._blobs.path(digest), size, digest)
+
+    def _find(self, route: Route) -> tuple[Upstream, Place]:
+        return (
+            self._upstreams.clients[route.host],
+            Place(route.host, route.repository),
+        )
+
+
+def _unknown(place: Place, digest: Digest, reason: str) -> RegistryError:
+    return RegistryError(ErrorCode.BLOB_UNKNOWN, f"{place}@{digest}: {reason}")

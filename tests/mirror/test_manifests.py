@@ -1,0 +1,401 @@
+"""Manifests: by digest for ever, by tag as fresh as the upstream lets us be."""
+
+import json
+import ssl
+
+import pytest
+import structlog
+import trio
+import trustme
+
+from nixeryd.images.digests import Digest
+from nixeryd.images.errors import RegistryError
+from nixeryd.images.routes import Upstream as Route
+from nixeryd.mirror import manifests
+from nixeryd.offline import Offline
+from tests.mirror.conftest import (
+    HOST,
+    ROUTE,
+    TTL,
+    new_image,
+    open_mirror,
+    requests,
+)
+from tests.upstream.faults import Change, FaultServer, HangUp, Hold, Reply
+from tests.upstream.fixtures import IMAGE
+from tests.upstream.registries import CONFIG, INDEX, LAYER, MANIFEST, digest_of
+
+DIGEST = Digest.parse(IMAGE.digest)
+
+
+async def not_found(mirror, reference, route=ROUTE) -> str:
+    """Ask for what must be a 404; give its message."""
+    with pytest.raises(RegistryError) as caught:
+        await mirror.manifest(route, reference)
+    assert (caught.value.status, caught.value.code) == (404, "MANIFEST_UNKNOWN")
+    return caught.value.message
+
+
+async def test_a_tag_is_fetched_once_and_then_kept(mirror, faults):
+    first = await mirror.manifest(ROUTE, "latest")
+    assert (first.body, first.digest) == (IMAGE.manifest, DIGEST)
+    assert (first.media_type, first.age, first.warning) == (MANIFEST, 0, None)
+    assert await mirror.manifest(ROUTE, "latest") == first
+    assert requests(faults) == ["GET latest"]
+
+
+async def test_the_age_is_told(mirror, clock):
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += 42
+    assert (await mirror.manifest(ROUTE, "latest")).age == 42
+
+
+async def test_after_a_while_head_is_enough(mirror, faults, clock):
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += TTL
+    again = await mirror.manifest(ROUTE, "latest")
+    assert (again.body, again.age) == (IMAGE.manifest, 0)
+    assert requests(faults) == ["GET latest", "HEAD latest"]
+    await mirror.manifest(ROUTE, "latest")
+    assert faults.count() == 2
+
+
+async def test_what_a_client_does_costs_one_pull(mirror, faults):
+    by_tag = await mirror.manifest(ROUTE, "latest")
+    assert (await mirror.manifest(ROUTE, by_tag.digest)).body == IMAGE.manifest
+    assert requests(faults) == ["GET latest"]
+
+
+async def test_a_tag_that_moved_is_seen(mirror, registry, faults, clock):
+    route = Route(HOST, "test/moves")
+    first = new_image(registry, "test/moves", "latest")
+    assert (await mirror.manifest(route, "latest")).body == first.manifest
+    second = new_image(registry, "test/moves", "latest")
+    assert (await mirror.manifest(route, "latest")).body == first.manifest
+    clock.now += TTL
+    assert (await mirror.manifest(route, "latest")).body == second.manifest
+    assert requests(faults) == ["GET latest", "HEAD latest", "GET latest"]
+    # Moved back to what is here: nothing to fetch.
+    registry.push(first, "latest")
+    clock.now += TTL
+    assert (await mirror.manifest(route, "latest")).body == first.manifest
+    assert requests(faults)[3:] == ["HEAD latest"]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_one_question_for_all_who_ask(mirror, faults, clock, stored):
+    if stored:
+        await mirror.manifest(ROUTE, "latest")
+        clock.now += TTL
+        faults.seen.clear()
+    hold = Hold()
+    faults.on("", hold, times=1)
+    got = []
+
+    async def ask() -> None:
+        got.append((await mirror.manifest(ROUTE, "latest")).digest)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(ask)
+        await hold.reached.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        hold.release()
+    assert got == [DIGEST] * 50
+    assert requests(faults) == ["HEAD latest" if stored else "GET latest"]
+
+
+async def test_by_digest_nothing_is_asked_again(mirror, faults, clock):
+    assert (await mirror.manifest(ROUTE, DIGEST)).body == IMAGE.manifest
+    clock.now += 1000 * TTL
+    mirror.set_offline(offline=True)
+    again = await mirror.manifest(ROUTE, DIGEST)
+    assert (again.body, again.age, again.warning) == (IMAGE.manifest, None, None)
+    assert faults.count() == 1
+
+
+async def test_by_digest_one_fetch_for_all(mirror, faults):
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(mirror.manifest, ROUTE, DIGEST)
+    assert faults.count() == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Reply(500),
+        Reply(502),
+        Reply(429),
+        HangUp(),
+        Reply(418),
+        Change(headers={"Content-Type": "text/html"}),
+    ],
+)
+async def test_an_upstream_that_fails_takes_nothing_away(
+    mirror, faults, clock, failure
+):
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += 3 * 3600
+    faults.on("", failure)
+    with structlog.testing.capture_logs() as logs:
+        served = await mirror.manifest(ROUTE, "latest")
+    assert (served.body, served.age) == (IMAGE.manifest, 3 * 3600)
+    assert "3 hours ago" in served.warning
+    assert HOST in served.warning
+    assert [entry["log_level"] for entry in logs] == ["warning"]
+    assert HOST in logs[0]["error"]
+    # Who asks a moment later does not wait for the same again.
+    asked = faults.count()
+    assert (await mirror.manifest(ROUTE, "latest")).warning == served.warning
+    assert faults.count() == asked
+
+
+async def test_an_upstream_that_recovers_is_believed(
+    mirror, faults, clock, monkeypatch
+):
+    monkeypatch.setattr(manifests, "REMEMBERED", 0.0)
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += TTL
+    faults.on("", Reply(500), times=3)  # as often as it is tried
+    assert (await mirror.manifest(ROUTE, "latest")).warning
+    again = await mirror.manifest(ROUTE, "latest")
+    assert (again.age, again.warning) == (0, None)
+
+
+async def test_a_silent_upstream_is_not_waited_for(mirror, faults, clock, monkeypatch):
+    monkeypatch.setattr(manifests, "PATIENCE", 0.01)
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += TTL
+    hold = Hold()
+    faults.on("", hold, times=1)
+    served = await mirror.manifest(ROUTE, "latest")
+    assert served.body == IMAGE.manifest
+    assert "did not answer" in served.warning
+    assert hold.reached.is_set()
+    # The question goes on, and its answer counts.
+    hold.release()
+    with trio.fail_after(20):
+        while (await mirror.manifest(ROUTE, "latest")).warning:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+    assert requests(faults) == ["GET latest", "HEAD latest"]
+
+
+async def test_an_upstream_that_is_silent_from_the_start_is_404(
+    mirror, faults, monkeypatch
+):
+    monkeypatch.setattr(manifests, "LONG_PATIENCE", 0.01)
+    hold = Hold()
+    faults.on("", hold)
+    assert "did not answer" in await not_found(mirror, "latest")
+    assert "did not answer" in await not_found(mirror, DIGEST)
+    hold.release()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_gone_or_private_is_believed(mirror, faults, clock, status):
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += TTL
+    faults.on("", Reply(status))
+    assert HOST in await not_found(mirror, "latest")
+    asked = faults.count()
+    await not_found(mirror, "latest")
+    mirror.set_offline(offline=True)
+    await not_found(mirror, "latest")
+    # What was pulled by digest still can be.
+    assert (await mirror.manifest(ROUTE, DIGEST)).body == IMAGE.manifest
+    assert faults.count() == asked
+
+
+async def test_what_was_gone_may_come_back(mirror, faults, clock):
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += TTL
+    faults.on("", Reply(404), times=1)
+    await not_found(mirror, "latest")
+    clock.now += TTL
+    assert (await mirror.manifest(ROUTE, "latest")).body == IMAGE.manifest
+
+
+@pytest.mark.parametrize("reference", ["latest", DIGEST])
+async def test_offline_what_was_never_pulled_is_404(mirror, faults, reference):
+    mirror.set_offline(offline=True)
+    assert "offline" in await not_found(mirror, reference)
+    assert faults.connections == 0
+
+
+async def test_without_a_network_only_what_is_near_is_asked(
+    tmp_path, faults, pace, clock
+):
+    no_network = Offline(has_network=lambda: False)
+    urls = {HOST: faults.url, "far.test": "https://registry.example"}
+    async with open_mirror(tmp_path / "x", urls, pace, clock, no_network) as setup:
+        await setup.mirror.manifest(ROUTE, "latest")
+        far = Route("far.test", "a/b")
+        assert "offline" in await not_found(setup.mirror, "latest", far)
+
+
+async def test_offline_a_tag_is_served_with_a_warning(mirror, faults, clock):
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += 10 * TTL
+    mirror.set_offline(offline=True)
+    served = await mirror.manifest(ROUTE, "latest")
+    assert (served.body, served.age) == (IMAGE.manifest, 600)
+    assert "offline" in served.warning
+    assert faults.count() == 1
+
+
+async def test_back_online_it_is_asked_at_once(mirror, faults, clock):
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += TTL
+    faults.on("", HangUp(), times=3)
+    assert (await mirror.manifest(ROUTE, "latest")).warning
+    mirror.set_offline(offline=True)
+    mirror.set_offline(offline=False)
+    assert (await mirror.manifest(ROUTE, "latest")).warning is None
+
+
+async def test_a_dead_upstream_is_asked_once_for_head_and_get(mirror, faults):
+    faults.on("", HangUp())
+    with structlog.testing.capture_logs() as logs:
+        message = await not_found(mirror, "latest")
+        asked = faults.count()
+        assert await not_found(mirror, "latest") == message
+    assert HOST in message
+    assert faults.count() == asked
+    assert len(logs) == 1
+
+
+async def test_a_manifest_that_was_removed_is_fetched_again(setup, mirror, faults):
+    await mirror.manifest(ROUTE, "latest")
+    setup.blobs.discard([DIGEST])
+    assert (await mirror.manifest(ROUTE, "latest")).body == IMAGE.manifest
+    setup.blobs.discard([DIGEST])
+    assert (await mirror.manifest(ROUTE, DIGEST)).body == IMAGE.manifest
+    assert requests(faults) == ["GET latest", "GET latest", f"GET {DIGEST}"]
+
+
+async def test_after_a_restart_everything_is_there(tmp_path, faults, pace, clock):
+    for _ in range(2):
+        async with open_mirror(
+            tmp_path / "kept", {HOST: faults.url}, pace, clock
+        ) as setup:
+            served = await setup.mirror.manifest(ROUTE, "latest")
+            assert served.body == IMAGE.manifest
+            assert setup.index.mirrored.places(DIGEST)[0].repository == IMAGE.repository
+            known = setup.index.manifest(DIGEST)
+            assert Digest.of(IMAGE.layers[0]) in known.blobs
+    assert faults.count() == 1
+
+
+async def test_a_clock_set_back_proves_nothing_fresh(mirror, faults, clock):
+    await mirror.manifest(ROUTE, "latest")
+    clock.now -= 10 * TTL
+    assert (await mirror.manifest(ROUTE, "latest")).age == 0
+    assert requests(faults) == ["GET latest", "HEAD latest"]
+
+
+async def test_an_index_is_kept_and_its_children_come_when_asked_for(
+    setup, mirror, faults, registry
+):
+    images = [new_image(registry, "test/index", name) for name in ("amd64", "arm64")]
+    index = make_index(registry, "test/index", images)
+    route = Route(HOST, "test/index")
+    served = await mirror.manifest(route, "latest")
+    assert (served.body, served.media_type) == (index, INDEX)
+    assert requests(faults) == ["GET latest"]
+    child = Digest.parse(images[1].digest)
+    assert (await mirror.manifest(route, child)).body == images[1].manifest
+    assert requests(faults)[1:] == [f"GET {child}"]
+    assert child.hex in setup.files
+    assert Digest.parse(images[0].digest).hex not in setup.files
+
+
+def make_index(registry, repository, images) -> bytes:
+    body = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": [
+                {
+                    "mediaType": MANIFEST,
+                    "digest": image.digest,
+                    "size": len(image.manifest),
+                    "platform": {"os": "linux", "architecture": architecture},
+                }
+                for image, architecture in zip(images, ("amd64", "arm64"), strict=True)
+            ],
+        }
+    ).encode()
+    registry.push_manifest(repository, "latest", body, INDEX)
+    return body
+
+
+def image_with(**changes) -> bytes:
+    blob = {"mediaType": CONFIG, "digest": digest_of(b"x"), "size": 1}
+    layer = {"mediaType": LAYER, "digest": digest_of(b"y"), "size": 1}
+    image = {"schemaVersion": 2, "config": blob, "layers": [layer]}
+    return json.dumps(image | changes).encode()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Change(corrupt_at=5),
+        Change(headers={"Content-Type": "text/html"}),
+        Change(headers={"Content-Type": None}),
+        Change(
+            headers={
+                "Content-Type": "application/vnd.docker.distribution.manifest.v1+json"
+            }
+        ),
+        Reply(200, {"Content-Type": MANIFEST}, b" " * (4 << 20) + b"{}"),
+        Reply(200, {"Content-Type": MANIFEST}, b'{"schemaVersion":2'),
+        Reply(200, {"Content-Type": MANIFEST}, b'{"schemaVersion":1}'),
+        Reply(200, {"Content-Type": MANIFEST}, b'{"schemaVersion":2}'),
+        Reply(200, {"Content-Type": MANIFEST}, image_with(layers={})),
+        Reply(200, {"Content-Type": MANIFEST}, image_with(config={"size": 1})),
+        Reply(
+            200,
+            {"Content-Type": MANIFEST},
+            image_with(config={"digest": "sha512:ab", "size": 1}),
+        ),
+        Reply(
+            200,
+            {"Content-Type": MANIFEST},
+            image_with(config={"digest": digest_of(b""), "size": -1}),
+        ),
+        Reply(200, {"Content-Type": INDEX}, b'{"schemaVersion":2,"manifests":7}'),
+        Change(cut_after=10),
+        Reply(307, {"Location": "/v2/library/hello/manifests/latest"}),
+        Reply(307, {"Location": "http://169.254.169.254/"}),
+        Reply(401, {"WWW-Authenticate": 'Bearer realm="http://evil.test/token"'}),
+    ],
+)
+async def test_what_is_no_manifest_is_404_and_not_kept(setup, mirror, faults, reply):
+    faults.on("", reply)
+    with structlog.testing.capture_logs() as logs:
+        message = await not_found(mirror, "latest")
+    assert setup.files == set()
+    assert setup.staged == []
+    assert len(logs) == 1
+    assert HOST in f"{logs[0]['image']} {logs[0]['error']}"
+    assert HOST in message
+
+
+async def test_a_token_service_that_is_down_is_404(mirror, gated, realm):
+    realm.server.on("", HangUp())
+    with structlog.testing.capture_logs() as logs:
+        assert "token service" in await not_found(mirror, "latest")
+    assert HOST in logs[0]["error"]
+
+
+async def test_a_bad_certificate_is_404(tmp_path, pace, clock, nursery):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    server = FaultServer(tls=context)
+    await nursery.start(server.run)
+    async with open_mirror(tmp_path / "tls", {HOST: server.url}, pace, clock) as setup:
+        with structlog.testing.capture_logs() as logs:
+            assert "certificate" in await not_found(setup.mirror, "latest")
+    assert HOST in logs[0]["error"]
+    assert server.seen == []

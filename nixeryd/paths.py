@@ -41,6 +41,15 @@ def nix_dir() -> Path:
     In a wheel it lies inside the package; in a checkout (editable install)
     beside it.
     """
+    return _shipped("_nix", "nix")
+
+
+def units_dir() -> Path:
+    """Give the directory of systemd's units; where it is, is as for `nix_dir`."""
+    return _shipped("_systemd", "contrib/systemd")
+
+
+def _shipped(in_wheel: str, in_checkout: str) -> Path:
     package = Path(__file__).parent
-    shipped = package / "_nix"
-    return shipped if shipped.is_dir() else package.parent / "nix"
+    shipped = package / in_wheel
+    return shipped if shipped.is_dir() else package.parent / in_checkout

@@ -140,7 +140,8 @@ install_nix() {
 install_clients() {
     local wanted package failed=()
     mapfile -t wanted < <(missing skopeo=skopeo podman=podman runc=runc \
-        dockerd=docker.io docker=docker.io docker-registry=docker-registry ip=iproute2 | sort -u)
+        dockerd=docker.io docker=docker.io docker-registry=docker-registry \
+        ip=iproute2 systemd-analyze=systemd | sort -u)
     [ ${#wanted[@]} -eq 0 ] && return
     if can_install; then
         # One by one after a failure, so that one missing package costs only itself.

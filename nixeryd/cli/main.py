@@ -22,6 +22,7 @@ _COMMANDS = {
     "setup": "nixeryd.cli.setup:setup",
     "config": "nixeryd.cli.config:config",
     "offline": "nixeryd.cli.offline:offline",
+    "service": "nixeryd.cli.service:service",
 }
 
 

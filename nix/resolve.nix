@@ -9,11 +9,13 @@
 #   names    JSON list of names: attributes, dots walk nested sets
 #   system   what to build for, such as "x86_64-linux"
 #   catch    "no": let an error through, so that Nix itself tells what it is
+#   flake    reference of a flake, whose packages are the package set then
 {
   source,
   names,
   system,
   catch ? "yes",
+  flake ? null,
 }:
 
 let
@@ -64,8 +66,20 @@ let
     in
     function (if formals == { } && takesAll then wanted else intersectAttrs formals wanted);
 
-  imported = import source;
+  imported = if flake == null then import source else fromFlake;
   packageSet = if isFunction imported then call imported else imported;
+
+  # What an image of a flake may hold: its packages, and those of the nixpkgs that it
+  # is locked to, for a shell and the certificates.
+  fromFlake =
+    let
+      locked = builtins.getFlake flake;
+      of = outputs: outputs.legacyPackages.${system} or { } // outputs.packages.${system} or { };
+      old = locked.defaultPackage.${system} or null;
+    in
+    of (locked.inputs.nixpkgs or { })
+    // (if old == null then { } else { default = old; })
+    // of locked;
 
   # --- one name ------------------------------------------------------------
 

@@ -23,6 +23,7 @@ Compression = Literal["none", "gzip", "zstd"]
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
 ENVIRONMENT = "the environment"
 COMMAND_LINE = "the command line"
+SOURCE_KINDS = ("path", "git", "channel", "flake")
 SourceName = Annotated[str, msgspec.Meta(pattern=_NAME)]
 # A host, as it stands before an image's name and in `ns`.
 UpstreamName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?$")]
@@ -30,6 +31,8 @@ UpstreamName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]
 # Nixery's names for what we call otherwise (its README, "Configuration").
 _NIXERY = {
     "NIXERY_PKGS_PATH": ("sources", "nixpkgs", "path"),
+    "NIXERY_PKGS_REPO": ("sources", "nixpkgs", "git"),
+    "NIXERY_CHANNEL": ("sources", "nixpkgs", "channel"),
     "NIX_TIMEOUT": ("nix", "timeout"),
     "NIX_POPULARITY_URL": ("nix", "popularity"),
 }
@@ -44,9 +47,21 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Source(_Table, frozen=True):
-    """Where a package set comes from."""
+    """Where a package set comes from: exactly one of the four, `ref` with `git`."""
 
-    path: str
+    path: str = ""
+    git: str = ""  # a URL
+    ref: str = ""  # a branch, tag or commit; "": what the repository calls HEAD
+    channel: str = ""  # its name, a commit of nixpkgs, or the URL of a tarball
+    flake: str = ""  # a directory or a flake's URL
+
+    def __post_init__(self) -> None:
+        kinds = [kind for kind in SOURCE_KINDS if getattr(self, kind)]
+        if len(kinds) != 1:
+            said = f"not {' and '.join(kinds)}" if kinds else "and it has none"
+            raise ValueError(f"a source has one of path, git, channel, flake, {said}")
+        if self.ref and not self.git:
+            raise ValueError("ref goes with git; a tag names the ref of a checkout")
 
 
 class Upstream(_Table, frozen=True):
@@ -111,6 +126,11 @@ class Settings(_Table, frozen=True):
     finish_builds: bool = False  # before ending; else they are stopped
     offline: bool = False
     log_format: Literal["text", "json"] = "text"
+
+    def __post_init__(self) -> None:
+        for name in self.sources:
+            if name == "latest" or ".." in name:
+                raise ValueError(f"no tag can name a source called {name!r}")
 
     @property
     def data_path(self) -> Path:
@@ -224,7 +244,9 @@ def _put(layer: dict[str, Any], where: tuple[str, ...], value: object) -> None:
 
 def _merge(into: dict[str, Any], layer: Mapping[str, Any]) -> None:
     for name, value in layer.items():
-        if isinstance(value, dict) and isinstance(into.get(name), dict):
+        if name == "sources" and isinstance(into.get(name), dict):
+            into[name] |= value  # whole ones: half of each would be two places
+        elif isinstance(value, dict) and isinstance(into.get(name), dict):
             _merge(into[name], value)
         else:
             into[name] = value
@@ -248,7 +270,7 @@ def _explain(message: str) -> str:
         return message.replace("$.", "").replace("`$`", "the top level")
     name, table = unknown.group(1), unknown.group(2) or ""
     known = sorted({part for where, _ in _options(Settings) for part in where})
-    known += ["path", "url", "credentials", "sources", "upstreams"]
+    known += [*SOURCE_KINDS, "ref", "url", "credentials", "sources", "upstreams"]
     near = difflib.get_close_matches(name, known, n=1)
     where = f" in [{table}]" if table else ""
     hint = f"; did you mean {near[0]!r}?" if near else ""

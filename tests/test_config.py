@@ -64,6 +64,8 @@ def test_the_well_known_registries_are_ready(tmp_path):
     ("variable", "value", "get", "want"),
     [
         ("NIXERY_PKGS_PATH", "/src", lambda s: s.sources["nixpkgs"].path, "/src"),
+        ("NIXERY_PKGS_REPO", "u", lambda s: s.sources["nixpkgs"].git, "u"),
+        ("NIXERY_CHANNEL", "c", lambda s: s.sources["nixpkgs"].channel, "c"),
         ("NIX_TIMEOUT", "60", lambda s: s.nix.timeout, 60),
         ("NIX_POPULARITY_URL", "/p.json", lambda s: s.nix.popularity, "/p.json"),
         ("NIXERYD_NIX_TIMEOUT", "7", lambda s: s.nix.timeout, 7),
@@ -88,7 +90,15 @@ def test_every_option_is_a_variable_too(variable, value, get, want):
         ('[cache]\ncompression = "lzma"', r"'lzma' - at `cache\.compression`"),
         ("listen = 5000", r"Expected `array`, got `int` - at `listen`"),
         ("[nix]\ntimeout = -1", r">= 0 - at `nix\.timeout`"),
-        ("[sources.a]\n", r"missing required field `path`"),
+        ("[sources.a]\n", r"one of path, git, channel, flake, and it has none"),
+        (
+            "[sources.a]\npath = '/a'\nflake = '/b'",
+            r"one of path, git, channel, flake, not path and flake - at `sources",
+        ),
+        ("[sources.a]\npath = '/a'\nref = 'x'", r"ref goes with git"),
+        ("[sources.a]\npaht = '/a'", r"unknown setting 'paht' .*did you mean 'path'"),
+        ("[sources.latest]\npath = '/a'", r"no tag can name a source called 'latest'"),
+        ("[sources.'a..b']\npath = '/a'", r"no tag can name a source called 'a\.\.b'"),
         ('source = "work"', r"source = 'work' names no \[sources"),
         ("listen = [", r"is not TOML"),
         (
@@ -135,3 +145,16 @@ def test_an_unreadable_file_is_a_clear_error(tmp_path):
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_settings(file, environ={})
+
+
+def test_a_source_of_another_kind_replaces_the_one_in_the_file(tmp_path):
+    file = write(tmp_path, "[sources.nixpkgs]\ngit = 'u'\nref = 'r'")
+    settings = load_settings(file, environ={"NIXERY_PKGS_PATH": "/src"})
+    assert settings.sources["nixpkgs"].path == "/src"
+    assert settings.sources["nixpkgs"].git == ""
+
+
+def test_two_of_nixerys_sources_at_once_are_a_mistake():
+    both = {"NIXERY_PKGS_PATH": "/src", "NIXERY_CHANNEL": "nixos-unstable"}
+    with pytest.raises(ConfigError, match=r"the environment: .*not path and channel"):
+        load_settings(environ=both)

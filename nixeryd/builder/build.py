@@ -227,7 +227,7 @@ async def _labels(image: ImageName, source: Source) -> dict[str, str]:
     https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
     """
     labels = {
-        "org.opencontainers.image.title": "/".join(image.requested) or "shell",
+        "org.opencontainers.image.title": image.title,
         "org.opencontainers.image.source": source.name,
     }
     if revision := await source.revision():

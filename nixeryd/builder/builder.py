@@ -87,7 +87,7 @@ class Builder:
         owner = (image.key, reference)
         flight = self._tickets.find(patience.ticket, owner)
         if flight is None:
-            source = await self._sources.resolve(reference)
+            source = await self._sources.resolve(image, reference)
             fingerprint = await source.fingerprint()
             self._failures.raise_remembered((*owner, fingerprint))
             known = self._workshop.recall(image, source, fingerprint)
@@ -123,7 +123,7 @@ class Builder:
         not count: a person who asks again wants it tried again.
         """
         image = parse_image(repository, self.policy)
-        source = await self._sources.resolve(tag)
+        source = await self._sources.resolve(image, tag)
         fingerprint = await source.fingerprint()
         known = self._workshop.recall(image, source, fingerprint)
         if known is None:

@@ -87,17 +87,20 @@ class Repository:
         )
 
     def _hint(self, ref: str, refs: Iterable[str]) -> str:
-        names = {as_tag(short_name(name)) for name in refs}
-        near = difflib.get_close_matches(ref, sorted(names), n=5, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        if "/" in ref:
-            hint += f" A tag has no slash: say {as_tag(ref)}."
+        hint = hint_for(ref, refs)
         if self.is_shallow:
             hint += (
                 "; it is a shallow clone, older commits are not there:"
                 f" git -C {self.directory} fetch --unshallow"
             )
         return hint
+
+
+def hint_for(ref: str, refs: Iterable[str]) -> str:
+    """Name the refs that may have been meant, as tags; "" if none is near."""
+    names = {as_tag(short_name(name)) for name in refs}
+    near = difflib.get_close_matches(ref, sorted(names), n=5, cutoff=0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 _LOOKED_AT = 8  # refs that one tag may mean, before it is called ambiguous

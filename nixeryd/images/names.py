@@ -27,6 +27,8 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 # "Many clients impose a limit of 255 characters on the length of the
 # concatenation of the registry hostname, `/`, and <name>".
 _MAX_LENGTH: Final = 255
+# Nix's base 32 has no e, o, u and t.
+_STORE_HASH = re.compile(r"[0-9a-df-np-sv-z]{32}(?:-|$)")
 
 ARCHITECTURES: Final = {"x86_64-linux": "amd64", "aarch64-linux": "arm64"}
 _SYSTEMS: Final = {meta: system for system, meta in ARCHITECTURES.items()}
@@ -92,7 +94,10 @@ class ImageName:
     """An image as its name describes it.
 
     `packages` is all that goes in and `requested` what the user named, both
-    sorted and without duplicates; `system` is Nix's name of the platform.
+    sorted and without duplicates; `system` is Nix's name of the platform. Of
+    `optional` a source that is no nixpkgs need not have any. `flake` is the source
+    that the name asks for, and `is_store` says that packages are paths in the store,
+    by their hashes.
     """
 
     repository: str
@@ -100,6 +105,17 @@ class ImageName:
     requested: tuple[str, ...]
     system: str
     is_shell: bool
+    optional: tuple[str, ...] = ()
+    flake: str | None = None
+    is_store: bool = False
+
+    @property
+    def title(self) -> str:
+        """What a person would call it."""
+        named = "/".join(self.requested) or "shell"
+        if self.is_store:
+            return f"store/{named}"
+        return f"flake/{self.flake}/{named}" if self.flake else named
 
     @property
     def architecture(self) -> str:
@@ -118,40 +134,42 @@ class ImageName:
 
 @lru_cache(maxsize=1000)  # one name is asked for again and again
 def _key(image: ImageName) -> str:
-    return json.dumps(
-        {
-            "packages": image.packages,
-            "requested": image.requested,
-            "shell": image.is_shell,
-            "system": image.system,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    )
+    parts: dict[str, object] = {
+        "packages": image.packages,
+        "requested": image.requested,
+        "shell": image.is_shell,
+        "system": image.system,
+    }
+    if image.flake is not None:
+        parts["flake"] = image.flake
+    if image.is_store:
+        parts["store"] = True
+    return json.dumps(parts, sort_keys=True, separators=(",", ":"))
 
 
 @lru_cache(maxsize=1000)
 def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
     """Read an image name: leading meta-packages, then packages.
 
+    After the meta-packages may come `flake/SOURCE`, then packages of that flake, its
+    default one without any; or `store`, then hashes of paths in the store.
     MANIFEST_UNKNOWN if a component is repeated, as in `grafana/grafana`: that
     is somebody's repository and no package list. NAME_INVALID if it names no
     package, or two architectures.
     """
     repository = "/".join(components)
-    if len(set(components)) < len(components):
-        twice = next(c for c in components if components.count(c) > 1)
-        raise RegistryError(
-            ErrorCode.MANIFEST_UNKNOWN,
-            f"{repository} is no image name, as it has {twice} twice. A name lists"
-            f" packages: try {'/'.join(dict.fromkeys(components))}. If it is meant for"
-            " another registry, put that registry's host before it.",
-        )
-
     leading = start = 1 if len(components) > 1 and components[0] == PREFIX else 0
     while leading < len(components) and components[leading] in META_PACKAGES:
         leading += 1
     metas, requested = components[start:leading], components[leading:]
+    flake, is_store = None, False
+    match requested:
+        case ["flake", name, *rest]:
+            flake, requested = name, (*rest,) if rest else ("default",)
+        case ["store", *hashes] if hashes:
+            is_store, requested = True, tuple(hashes)
+            _check_hashes(repository, requested)
+    _refuse_repeats(repository, (*metas, *requested))
 
     systems = [_SYSTEMS[meta] for meta in metas if meta in _SYSTEMS]
     if len(systems) > 1:
@@ -166,12 +184,41 @@ def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
             f"{repository} names no package: 'shell', 'arm64' and 'amd64' come before"
             " the packages, as in arm64/git",
         )
-
-    added = policy.always + (policy.shell_packages if is_shell else ())
+    if is_store and is_shell:
+        raise RegistryError(
+            ErrorCode.NAME_INVALID,
+            f"{repository}: an image of store paths has these only, and no shell",
+        )
+    always = () if is_store else policy.always
+    added = always + (policy.shell_packages if is_shell else ())
     return ImageName(
         repository=repository,
         packages=tuple(sorted({*requested, *added})),
         requested=tuple(sorted(requested)),
         system=systems[0] if systems else policy.default_system,
         is_shell=is_shell,
+        optional=tuple(sorted({*always} - {*requested})),
+        flake=flake,
+        is_store=is_store,
     )
+
+
+def _refuse_repeats(repository: str, components: tuple[str, ...]) -> None:
+    twice = [c for c in components if components.count(c) > 1]
+    if twice:
+        raise RegistryError(
+            ErrorCode.MANIFEST_UNKNOWN,
+            f"{repository} is no image name, as it has {twice[0]} twice. A name lists"
+            f" packages: try {'/'.join(dict.fromkeys(components))}. If it is meant for"
+            " another registry, put that registry's host before it.",
+        )
+
+
+def _check_hashes(repository: str, hashes: tuple[str, ...]) -> None:
+    for component in hashes:
+        if _STORE_HASH.match(component) is None:
+            raise RegistryError(
+                ErrorCode.MANIFEST_UNKNOWN,
+                f"{repository}: {component} is no hash of a store path, the 32"
+                " characters after /nix/store/; the rest of the name may follow",
+            )

@@ -10,7 +10,7 @@ root only what is built. `realise` notices if one was collected in between.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,8 @@ class ResolvedPackage:
     @property
     def installable(self) -> str:
         """What `realise` takes: the derivation with the outputs wanted of it."""
+        if not self.output_names:
+            return self.drv_path  # a store path, made by whatever
         return f"{self.drv_path}!{','.join(self.output_names)}"
 
 
@@ -98,7 +100,36 @@ async def evaluate(
     if not await trio.Path(source).exists():
         raise EvaluationFailed(f"the package source {source} does not exist")
     called = called or str(source)
-    query = partial(_query, nix, source, system)
+    query = partial(_query, nix, ["source", str(source)], system)
+    return await _evaluate(query, packages, (), called)
+
+
+async def evaluate_flake(
+    nix: Nix,
+    flake: str,
+    packages: Sequence[str],
+    system: str,
+    *,
+    optional: Collection[str],
+) -> Evaluation:
+    """Evaluate packages of a flake, or of the nixpkgs that it is locked to.
+
+    `flake` is a reference such as git+file:///home/u/app. Of `optional` names those
+    that are no packages are left out. Else as `evaluate`.
+    """
+    features = ["--option", "experimental-features", "nix-command flakes"]
+    # A path that is never read: without a source there is no resolve.nix.
+    where = ["source", "/", "--argstr", "flake", flake, *features]
+    query = partial(_query, nix, where, system)
+    return await _evaluate(query, packages, optional, flake)
+
+
+async def _evaluate(
+    query: "partial[Any]",
+    packages: Sequence[str],
+    optional: Collection[str],
+    called: str,
+) -> Evaluation:
     try:
         answers = await query(packages)
     except NixFailed:
@@ -123,6 +154,8 @@ async def evaluate(
             case "failed":
                 text = f"{name} does not evaluate: {answers[name]['message']}"
                 problems.append(_Problem(name, text, is_missing=False))
+            case _ if name in optional:
+                continue
             case _:
                 text = await _why_missing(name, answers[name])
                 problems.append(_Problem(name, text, is_missing=True))
@@ -133,7 +166,7 @@ async def evaluate(
 
 async def _query(
     nix: Nix,
-    source: Path,
+    where: Sequence[str],
     system: str,
     names: Sequence[str],
     *,
@@ -148,8 +181,7 @@ async def _query(
             "--read-write-mode",  # writes the derivations, which --eval alone doesn't
             str(paths.nix_dir() / "resolve.nix"),
             "--argstr",
-            "source",
-            str(source),
+            *where,
             "--argstr",
             "names",
             json.dumps(list(names)),

@@ -65,15 +65,20 @@ class Directory:
 
     async def revision(self) -> str | None:
         """Give the commit, "-dirty" behind it if files differ; None without git."""
-        if not await trio.Path(self.path, ".git").exists():
-            return None  # though it may lie within somebody's repository
-        # --exclude=*: the commit itself and no tag.
-        asked = ("--always", "--dirty", "--abbrev=40", "--exclude=*")
-        try:
-            return await git(self.path, "describe", *asked) or None
-        except (GitFailed, RegistryError):
-            return None
+        return await describe(self.path)
 
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate what is there now."""
         return await evaluate(nix, self.path, image.packages, image.system)
+
+
+async def describe(path: Path) -> str | None:
+    """Give the commit of a checkout, "-dirty" behind it if files differ."""
+    if not await trio.Path(path, ".git").exists():
+        return None  # though it may lie within somebody's repository
+    # --exclude=*: the commit itself and no tag.
+    asked = ("--always", "--dirty", "--abbrev=40", "--exclude=*")
+    try:
+        return await git(path, "describe", *asked) or None
+    except (GitFailed, RegistryError):
+        return None

@@ -1,62 +1,93 @@
-"""Open the sources: configured, else found, else the demo set; watch directories."""
+"""Open the sources: configured, else found, else the demo set; watch what is local."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
-from nixeryd.config import Settings
-from nixeryd.fingerprint import open_checkout
+from nixeryd import config
+from nixeryd.fingerprint import Checkout, open_checkout
+from nixeryd.git.remote import Remote
 from nixeryd.git.trees import Trees
+from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix.checkouts import find_checkout
 from nixeryd.nix.demo import prepare_demo
 from nixeryd.nix.process import Nix
+from nixeryd.sources.bare import BareRepository, is_bare
 from nixeryd.sources.directory import Directory
+from nixeryd.sources.flake import LocalFlake, RemoteFlake
+from nixeryd.sources.git_url import GitUrl
+from nixeryd.sources.source import Configured
 from nixeryd.sources.sources import Sources
+from nixeryd.sources.tarball import Channel
 
 DEMO = "demo"
 
 
 @asynccontextmanager
 async def open_sources(
-    settings: Settings, nix: Nix, data_dir: Path, nursery: trio.Nursery
+    settings: config.Settings, nix: Nix, data_dir: Path, nursery: trio.Nursery
 ) -> AsyncIterator[Sources]:
     """Open the sources; raises `NixerydError` if one is not there."""
-    places, default = await _find(settings, nix, data_dir)
-    trees = Trees(data_dir / "trees")
-    memory = data_dir / "checkouts"
-    memory.mkdir(exist_ok=True)
+    found, default = await _find(settings, nix, data_dir)
     async with AsyncExitStack() as stack:
-        sources = {}
-        for name, path in places.items():
-            checkout = await stack.enter_async_context(
-                open_checkout(path, nursery, memory=memory / name)
-            )
-            sources[name] = Directory(name, path, trees, checkout)
-        yield Sources(sources, default)
+        opener = _Opener(nix, data_dir, Trees(data_dir / "trees"), nursery, stack)
+        yield Sources(await opener.open(found), default)
 
 
 async def _find(
-    settings: Settings, nix: Nix, data_dir: Path
-) -> tuple[dict[str, Path], str]:
-    """Give the sources' places, and the name of the default one."""
+    settings: config.Settings, nix: Nix, data_dir: Path
+) -> tuple[Mapping[str, config.Source], str]:
+    """Give the sources, and the name of the default one."""
     if settings.sources:
-        places = {name: _absolute(one.path) for name, one in settings.sources.items()}
-        for name, place in places.items():
-            if not await trio.Path(place).exists():
-                raise NixerydError(
-                    f"the source {name} is not there: {place} does not exist; mend"
-                    " its path, or name another with --nixpkgs"
-                )
-        return places, settings.source or next(iter(places))
+        return settings.sources, settings.source or next(iter(settings.sources))
     if found := await find_checkout(nix, Path.cwd()):
-        return {"nixpkgs": found}, "nixpkgs"
+        return {"nixpkgs": config.Source(path=str(found))}, "nixpkgs"
     demo = await trio.to_thread.run_sync(prepare_demo, data_dir / DEMO)
-    return {DEMO: demo}, DEMO
+    return {DEMO: config.Source(path=str(demo))}, DEMO
 
 
-def _absolute(path: str) -> Path:
-    # Not resolve(): what the user calls it is what messages should say.
-    return Path(path).expanduser().absolute()
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    nix: Nix
+    data_dir: Path
+    trees: Trees
+    nursery: trio.Nursery
+    stack: AsyncExitStack
+
+    async def open(self, sources: Mapping[str, config.Source]) -> dict[str, Configured]:
+        return {name: await self._open(name, said) for name, said in sources.items()}
+
+    async def _open(self, name: str, said: config.Source) -> Configured:
+        if said.git:
+            # By its URL: another one under the same name shares nothing.
+            place = Digest.of(said.git.encode()).hex[:16]
+            remote = Remote(said.git, self.data_dir / "git" / place, self.nix.offline)
+            return GitUrl(name, remote, said.ref, self.trees)
+        if said.channel:
+            root = self.data_dir / "gcroots" / f"source-{name}"
+            return Channel(name, said.channel, self.nix, root)
+        if said.flake and ":" in said.flake:
+            return RemoteFlake(name, said.flake, self.nix)
+        # Not resolve(): what the user calls it is what messages should say.
+        path = Path(said.path or said.flake).expanduser().absolute()  # noqa: ASYNC240  reads no file
+        if not await trio.Path(path).exists():
+            raise NixerydError(
+                f"the source {name} is not there: {path} does not exist; mend its path,"
+                " or name another with --nixpkgs"
+            )
+        if said.flake:
+            return LocalFlake(name, path, await self._watch(name, path))
+        if await trio.to_thread.run_sync(is_bare, path):
+            return BareRepository(name, path, self.trees)
+        return Directory(name, path, self.trees, await self._watch(name, path))
+
+    async def _watch(self, name: str, path: Path) -> Checkout:
+        memory = self.data_dir / "checkouts"
+        await trio.Path(memory).mkdir(exist_ok=True)
+        return await self.stack.enter_async_context(
+            open_checkout(path, self.nursery, memory=memory / name)
+        )

@@ -16,6 +16,7 @@ from nixeryd.images.names import (
 )
 
 POLICY = NamePolicy("x86_64-linux")
+BARE = NamePolicy("x86_64-linux", always=())
 # The spec's own words, for comparison with the linear-time form.
 SPEC = re.compile(
     r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
@@ -230,3 +231,61 @@ def test_the_key_tells_what_was_named_from_what_was_added():
 def test_the_key_is_canonical_json():
     key = image("git").key
     assert key == json.dumps(json.loads(key), sort_keys=True, separators=(",", ":"))
+
+
+def test_a_flakes_packages_follow_its_name():
+    image = parse_image(("flake", "app", "tool"), POLICY)
+    assert (image.flake, image.requested) == ("app", ("tool",))
+    assert image.optional == ("cacert", "iana-etc")
+    assert image.packages == ("cacert", "iana-etc", "tool")
+    assert image.title == "flake/app/tool"
+
+
+def test_a_flake_alone_is_its_default_package():
+    assert parse_image(("flake", "app"), POLICY).requested == ("default",)
+
+
+def test_a_package_may_be_called_as_its_flake():
+    assert parse_image(("flake", "app", "app"), POLICY).requested == ("app",)
+    with pytest.raises(RegistryError, match="twice"):
+        parse_image(("flake", "app", "tool", "tool"), POLICY)
+
+
+def test_meta_packages_come_before_the_flake():
+    image = parse_image(("arm64", "shell", "flake", "app"), POLICY)
+    assert (image.system, image.is_shell, image.flake) == ("aarch64-linux", True, "app")
+    assert image.optional == ("cacert", "iana-etc"), "a shell is not optional"
+
+
+def test_flake_and_store_are_packages_where_they_are_not_first():
+    assert parse_image(("git", "flake"), POLICY).requested == ("flake", "git")
+    assert parse_image(("store",), POLICY).requested == ("store",)
+    assert parse_image(("flake",), POLICY).requested == ("flake",)
+
+
+HASH = "0123456789abcdfghijklmnpqrsvwxyz"
+
+
+def test_store_paths_are_named_by_their_hashes_and_get_nothing_added():
+    image = parse_image(("store", HASH, f"{HASH[::-1]}-hello-2.12"), POLICY)
+    assert image.is_store
+    assert image.packages == image.requested == (HASH, f"{HASH[::-1]}-hello-2.12")
+    assert image.title == f"store/{HASH}/{HASH[::-1]}-hello-2.12"
+
+
+@pytest.mark.parametrize("component", ["hello", HASH[1:], f"{HASH}x", "e" * 32])
+def test_what_is_no_hash_is_no_store_path(component):
+    with pytest.raises(RegistryError, match="no hash of a store path") as caught:
+        parse_image(("store", component), POLICY)
+    assert caught.value.status == 404
+
+
+def test_store_paths_have_no_shell():
+    with pytest.raises(RegistryError, match="no shell"):
+        parse_image(("shell", "store", HASH), POLICY)
+
+
+def test_keys_of_flakes_stores_and_packages_differ():
+    names = [("tool",), ("flake", "app", "tool"), ("flake", "b", "tool")]
+    assert len({parse_image(name, POLICY).key for name in names}) == 3
+    assert parse_image((HASH,), BARE).key != (parse_image(("store", HASH), BARE).key)

@@ -1,0 +1,135 @@
+"""A channel, a commit of nixpkgs, or any tarball with a package set.
+
+Nix fetches it, so that it is in the store, and Nix's cache and its time to live
+(`tarball-ttl`, an hour) apply. Its path there says what is in it, which makes it
+the fingerprint; a GC root keeps the last one.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.images.names import ImageName
+from nixeryd.nix import messages
+from nixeryd.nix.evaluate import Evaluation, evaluate
+from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.sources.source import State
+
+CHANNELS = "https://channels.nixos.org/{}/nixexprs.tar.xz"
+COMMITS = "https://github.com/NixOS/nixpkgs/archive/{}.tar.gz"
+FRESH = 300.0  # seconds until Nix is asked again
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_FETCH = "{ url }: builtins.fetchTarball url"
+
+
+def tarball_url(channel: str) -> str:
+    """Say where a channel is: by its name, a commit, or a URL."""
+    if "://" in channel:
+        return channel
+    return (COMMITS if _COMMIT.fullmatch(channel) else CHANNELS).format(channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A package set in the store; `called` is its name in messages."""
+
+    name: str
+    path: Path
+    called: str = field(compare=False)
+
+    async def fingerprint(self) -> str:
+        """Give the store path, which says what is in it."""
+        return str(self.path)
+
+    async def state(self) -> State:
+        """Give the store path, which never changes."""
+        return State(str(self.path), 0)
+
+    async def revision(self) -> str | None:
+        """Give the commit that the tarball was made of, if it says so."""
+        try:
+            text = await trio.Path(self.path, ".git-revision").read_text()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return text.strip() or None
+
+    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+        """Evaluate it from the store."""
+        return await evaluate(
+            nix, self.path, image.packages, image.system, called=self.called
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Channel:
+    """A configured channel; `root` is where its GC root goes."""
+
+    name: str
+    channel: str
+    nix: Nix
+    root: Path
+    _known: dict[str, tuple[float, Path]] = field(default_factory=dict)
+    _lock: trio.Lock = field(default_factory=trio.Lock)
+
+    @property
+    def place(self) -> str:
+        """Its name or URL."""
+        return self.channel
+
+    @property
+    def watch(self) -> str:
+        """How changes are noticed."""
+        return "it is looked up every few minutes"
+
+    async def now(self) -> Unpacked:
+        """Give the channel as Nix has it, or fetches it."""
+        return await self._get(self.channel)
+
+    async def at(self, ref: str) -> Unpacked:
+        """Give another channel or commit; of a URL there is no other."""
+        if "://" in self.channel:
+            raise RegistryError(
+                ErrorCode.MANIFEST_UNKNOWN,
+                f"there is no tag {ref!r}: the source {self.name} is {self.channel},"
+                " which has no refs",
+            )
+        return await self._get(ref)
+
+    async def revision(self) -> str | None:
+        """Give the commit, if it was fetched."""
+        known = self._known.get(self.channel)
+        if known is None:
+            return None
+        return await Unpacked(self.name, known[1], self.channel).revision()
+
+    async def _get(self, channel: str) -> Unpacked:
+        async with self._lock:
+            since, path = self._known.get(channel, (0.0, Path("/")))
+            is_fresh = channel in self._known and trio.current_time() - since < FRESH
+            # Only the configured one is rooted: others may be collected.
+            if not (is_fresh and await trio.Path(path).exists()):
+                path = await self._fetch(channel)
+                self._known[channel] = (trio.current_time(), path)
+        return Unpacked(self.name, path, f"{self.name} ({channel})")
+
+    async def _fetch(self, channel: str) -> Path:
+        url = tarball_url(channel)
+        ask = ["nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode"]
+        try:
+            said = await self.nix.run([*ask, "--expr", _FETCH, "--argstr", "url", url])
+            path: str = json.loads(said)
+            if channel == self.channel:
+                keep = ["--add-root", str(self.root), "--indirect"]
+                await self.nix.run(["nix-store", "--realise", path, *keep])
+        except NixFailed as error:
+            told = messages.error_message(error.stderr)
+            code = ErrorCode.DENIED if channel == self.channel else None
+            raise RegistryError(
+                code or ErrorCode.MANIFEST_UNKNOWN,
+                f"the source {self.name}: {url} cannot be had: {told}",
+            ) from error
+        return Path(path)

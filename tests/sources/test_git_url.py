@@ -1,0 +1,113 @@
+from dataclasses import replace
+
+import pytest
+
+from nixeryd.git import remote as remote_module
+from nixeryd.images.errors import RegistryError
+from nixeryd.offline import Offline
+from tests.sources.conftest import image, package_set, word
+
+
+@pytest.fixture
+def repo(make_repository):
+    repo = make_repository("upstream")
+    repo.one = repo.commit({"default.nix": package_set("one")})
+    repo.git("tag", "-a", "v1", "-m", "annotated")
+    repo.git("branch", "feature/x")
+    repo.two = repo.commit({"default.nix": package_set("two")})
+    return repo
+
+
+@pytest.fixture
+def config(repo):
+    return f'[sources.far]\ngit = "file://{repo.path}"\n'
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The git commands that may use a network."""
+    commands = []
+    real = remote_module.git
+
+    async def noted(directory, *arguments, **options):
+        if options.get("network"):
+            commands.extend({"fetch", "ls-remote"} & {*arguments})
+        return await real(directory, *arguments, **options)
+
+    monkeypatch.setattr(remote_module, "git", noted)
+    return commands
+
+
+async def test_its_refs_are_tags(nix, open_configured, repo, config):
+    async with open_configured(config) as sources:
+        assert await word(sources, nix) == "two"
+        for tag in ("far..main", "main", repo.two):
+            assert await word(sources, nix, tag) == "two", tag
+        for tag in ("v1", "feature-x", repo.one, "far..feature-x"):
+            assert await word(sources, nix, tag) == "one", tag
+        source = await sources.resolve(image("word"), "v1")
+        assert await source.revision() == repo.one
+        assert await sources.default.revision() == repo.two
+
+
+async def test_a_ref_may_be_configured(nix, open_configured, config):
+    async with open_configured(config + 'ref = "feature/x"') as sources:
+        assert await word(sources, nix) == "one"
+        assert sources.default.place.endswith("upstream at feature/x")
+
+
+async def test_the_network_is_asked_once_in_a_while(
+    nix, open_configured, repo, config, asked
+):
+    async with open_configured(config) as sources:
+        for tag in ("latest", "main", "latest", "main"):
+            assert await word(sources, nix, tag) == "two"
+        assert asked == ["ls-remote", "ls-remote", "fetch"]
+        repo.commit({"default.nix": package_set("three")})
+        assert await word(sources, nix) == "two"
+        far = sources.default.remote
+        far._looked -= remote_module.FRESH
+        assert await word(sources, nix) == "three"
+
+
+async def test_without_a_network_it_is_what_it_was(
+    nix, open_configured, repo, config, asked
+):
+    async with open_configured(config) as sources:
+        assert await word(sources, nix) == "two"
+    repo.commit({"default.nix": package_set("three")})
+    asked.clear()
+    cut = replace(nix, offline=Offline(told=True))
+    async with open_configured(config, cut) as sources:
+        assert await word(sources, cut) == "two"
+        with pytest.raises(RegistryError, match=r"v1 of it was never fetched") as told:
+            await word(sources, cut, "v1")
+        assert told.value.status == 403
+        with pytest.raises(RegistryError, match=r"offline.*never fetched"):
+            await word(sources, cut, repo.one)
+        cut.offline.told = False
+        if not cut.offline.on:
+            assert await word(sources, cut, "v1") == "one"
+    cut.offline.told = True
+
+
+async def test_a_source_out_of_reach_is_what_it_was(nix, open_configured, repo, config):
+    async with open_configured(config) as sources:
+        assert await word(sources, nix) == "two"
+    repo.path.rename(repo.path.with_name("gone"))
+    async with open_configured(config) as sources:
+        assert await word(sources, nix) == "two"
+        with pytest.raises(RegistryError, match=r"cannot be asked.*never fetched"):
+            await word(sources, nix, "v1")
+
+
+async def test_what_is_not_there_is_404_and_names_what_is(open_configured, config):
+    async with open_configured(config) as sources:
+        with pytest.raises(RegistryError, match="did you mean feature-x") as told:
+            await sources.resolve(image("word"), "feature-y")
+        assert told.value.status == 404
+        with pytest.raises(RegistryError, match="has no commit 0123") as told:
+            await sources.resolve(image("word"), "0123456789" * 4)
+        assert told.value.status == 404
+        with pytest.raises(RegistryError, match="all its 40 digits"):
+            await sources.resolve(image("word"), "abcdef1234")

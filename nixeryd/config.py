@@ -99,6 +99,7 @@ class Cache(_Table, frozen=True):
 class Nix(_Table, frozen=True):
     timeout: Annotated[int, msgspec.Meta(ge=0)] = 0  # seconds per builder, 0: none
     popularity: str = ""  # a file or URL with Nixery's popularity data
+    keep_roots: bool = True  # let no collection take what a cached image is made of
 
 
 class Settings(_Table, frozen=True):

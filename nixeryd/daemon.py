@@ -32,7 +32,7 @@ from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.prefetch import Prefetch
 from nixeryd.mirror.sources import open_upstreams
 from nixeryd.nix.installation import open_nix
-from nixeryd.nix.roots import sweep_build_roots
+from nixeryd.nix.roots import Roots
 from nixeryd.offline import Offline
 from nixeryd.registry import Registry
 from nixeryd.reload import Reloading
@@ -90,7 +90,11 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
         index = stack.enter_context(open_index(places.index))
         admin_socket = paths.runtime_dir(places.root) / "admin.sock"
         listeners = stack.enter_context(open_doors(settings, admin_socket))
-        sweep_build_roots(places.gcroots)
+        roots = Roots(
+            places.gcroots,
+            {(name.image, name.tag) for name in index.names.all()},
+            keep=settings.nix.keep_roots,
+        )
         offline = Offline(told=settings.offline)
         nix = await open_nix(offline=offline)
         blobs = Blobs(places.blobs, places.staging)
@@ -98,13 +102,19 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             nix,
             blobs,
             index,
-            gcroots=places.gcroots,
             compression=settings.cache.compression,
             timeout=settings.nix.timeout,
             popularity=_popularity(settings.nix.popularity),
         )
         uses = Uses(index, blobs.leases)
-        evictor = Evictor(blobs, index, places.index, uses, cap=settings.cache.cap)
+        evictor = Evictor(
+            blobs,
+            index,
+            places.index,
+            uses,
+            cap=settings.cache.cap,
+            on_forgotten=lambda name: roots.release((name.image, name.tag)),
+        )
         addresses = {door: name_addresses(found) for door, found in listeners.items()}
         async with (
             open_upstreams(settings) as upstreams,
@@ -122,6 +132,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 blobs=blobs,
                 index=index,
                 logs=places.logs,
+                roots=roots,
                 nursery=builds,
             )
             nursery.start_soon(uses.run)

@@ -24,7 +24,6 @@ from nixeryd.nix.closure import query_closure
 from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.process import Nix
 from nixeryd.nix.realise import DerivationLost, realise
-from nixeryd.nix.roots import build_roots
 from nixeryd.sources.source import Source
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
@@ -62,7 +61,6 @@ class Workshop:
         blobs: Blobs,
         index: Index,
         *,
-        gcroots: Path,
         compression: str,
         timeout: int,
         popularity: Mapping[str, int],
@@ -70,7 +68,6 @@ class Workshop:
         self._nix = nix
         self._blobs = blobs
         self._index = index
-        self._gcroots = gcroots
         self.timeout = timeout  # seconds per builder, 0 for none
         self._popularity = popularity
         settings = [FORMAT, tar.FORMAT, compression, sorted(popularity.items())]
@@ -106,32 +103,23 @@ class Workshop:
         source: Source,
         progress: Progress,
         begin: Callable[[str | None], None],
+        roots: Path,
     ) -> Build:
         """Make the image; raises `NixerydError`.
 
-        `begin` hears the source's fingerprint right before it is evaluated.
+        `begin` hears the source's fingerprint right before it is evaluated. What is
+        built is rooted in the directory `roots`.
         """
-        async with build_roots(self._gcroots) as roots:
-            with self._blobs.leases.open() as lease:
-                hold = Hold(roots, lease)
-                return await self._try(image, source, progress, begin, hold)
-
-    async def _try(
-        self,
-        image: ImageName,
-        source: Source,
-        progress: Progress,
-        begin: Callable[[str | None], None],
-        hold: Hold,
-    ) -> Build:
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                return await self._attempt(image, source, progress, begin, hold)
-            except DerivationLost:
-                # Nix roots what is built: a collection right after the
-                # evaluation takes the derivation. Evaluating writes it again.
-                continue
-        return await self._attempt(image, source, progress, begin, hold)
+        with self._blobs.leases.open() as lease:
+            hold = Hold(roots, lease)
+            for _ in range(_ATTEMPTS - 1):
+                try:
+                    return await self._attempt(image, source, progress, begin, hold)
+                except DerivationLost:
+                    # Nix roots what is built: a collection right after the
+                    # evaluation takes the derivation. Evaluating writes it again.
+                    continue
+            return await self._attempt(image, source, progress, begin, hold)
 
     async def _attempt(
         self,

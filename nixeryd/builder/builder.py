@@ -28,6 +28,7 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.names import ImageName, NamePolicy, parse_image
 from nixeryd.images.served import BlobFile, Manifest, Patience, StillBuilding
+from nixeryd.nix.roots import Roots
 from nixeryd.sources.source import Source
 from nixeryd.sources.sources import Sources
 from nixeryd.store.blobs import Blobs
@@ -52,6 +53,7 @@ class Builder:
         blobs: Blobs,
         index: Index,
         logs: Path,
+        roots: Roots,
         nursery: trio.Nursery,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -61,6 +63,7 @@ class Builder:
         self._blobs = blobs
         self._index = index
         self._logs = logs
+        self._roots = roots
         self._now = now
         self._nursery = nursery
         self._latest: dict[tuple[str, str], Run] = {}  # by image and tag
@@ -207,8 +210,9 @@ class Builder:
 
     async def _build(self, run: Run) -> Build:
         try:
-            with BuildLog.of_image(self._logs, run.image.repository) as build_log:
-                return await self._logged(run, build_log)
+            async with self._roots.of_build() as roots:
+                with BuildLog.of_image(self._logs, run.image.repository) as build_log:
+                    return await self._logged(run, build_log, roots)
         finally:
             del self._runs[id(run)]
             owner = (run.image.key, run.tag)
@@ -218,7 +222,7 @@ class Builder:
                 run.progress.tell(events.Failed(message=Stopping().message))
             run.progress.close()
 
-    async def _logged(self, run: Run, build_log: BuildLog) -> Build:
+    async def _logged(self, run: Run, build_log: BuildLog, roots: Path) -> Build:
         name = run.image.repository
         bound = log.bind(image=name, tag=run.tag, source=run.source.name)
 
@@ -230,7 +234,7 @@ class Builder:
         run.progress.listen(note)
         try:
             build = await self._workshop.build(
-                run.image, run.source, run.progress, run.begin
+                run.image, run.source, run.progress, run.begin, roots
             )
         except NixerydError as error:
             told = _as_registry_error(error, build_log)
@@ -246,6 +250,8 @@ class Builder:
         digest = build.manifest.digest
         if self._latest.get((run.image.key, run.tag)) is run:
             self._tag(run.image, run.tag, digest)
+            if not build.cached:
+                self._roots.keep((run.image.key, run.tag), roots)
         bound.info(
             "built",
             digest=str(digest),

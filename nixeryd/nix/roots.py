@@ -1,36 +1,86 @@
-"""Hold GC roots while a build needs them, and no longer.
+"""Hold GC roots while a build needs them, and of kept images for longer.
 
 Nix follows symlinks in its own gcroots/auto to a symlink anywhere (an indirect
 root); deleting ours drops the root. So a build's roots are one directory, and
-removing it is all there is to do. Roots must not be renamed or moved.
+removing it is all there is to do. Roots must not be renamed or moved: those that
+are kept stay where they are, and a file beside them says for which image.
+
+Kept roots spare downloads and builds when an image is made again; what is in the
+cache already needs none.
 
 Nix manual, `nix-store --add-root`.
 """
 
+import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final, TypeAlias
 
-_PREFIX = "build-"
+_PREFIX: Final = "build-"
+_OWNER: Final = "image.json"
+
+Owner: TypeAlias = tuple[str, str]
+"""An image's key (`ImageName.key`) and a tag."""
 
 
-@asynccontextmanager
-async def build_roots(directory: Path) -> AsyncIterator[Path]:
-    """Give a fresh directory for the roots of one build; remove it at the end.
+class Roots:
+    """The roots in a directory; `wanted` is who has kept ones that shall stay.
 
-    A few symlinks at most: not worth a thread, and sync cleanup can't be cancelled.
+    All others are swept: a crash left them, or their image is gone. Hence made at
+    start, while no build runs.
     """
-    directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  one call
-    roots = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=directory))
+
+    def __init__(
+        self, directory: Path, wanted: Collection[Owner] = (), *, keep: bool = True
+    ) -> None:
+        self._directory = directory
+        self._keep = keep
+        self._kept: dict[Owner, Path] = {}
+        for roots in directory.glob(_PREFIX + "*"):
+            owner = _owner(roots)
+            if keep and owner and owner in wanted and owner not in self._kept:
+                self._kept[owner] = roots
+            else:
+                _remove(roots)
+
+    @asynccontextmanager
+    async def of_build(self) -> AsyncIterator[Path]:
+        """Give a fresh directory for the roots of one build.
+
+        It is removed at the end unless it is kept by then. A few symlinks at most:
+        not worth a thread, and sync cleanup can't be cancelled.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        roots = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._directory))
+        try:
+            yield roots
+        finally:
+            if roots not in self._kept.values():
+                _remove(roots)
+
+    def keep(self, owner: Owner, roots: Path) -> None:
+        """Keep a build's roots for an image, instead of those it had."""
+        if self._keep:
+            self.release(owner)
+            (roots / _OWNER).write_text(json.dumps(owner))
+            self._kept[owner] = roots
+
+    def release(self, owner: Owner) -> None:
+        """Let Nix collect what was kept for an image, if anything was."""
+        if roots := self._kept.pop(owner, None):
+            _remove(roots)
+
+
+def _owner(roots: Path) -> Owner | None:
     try:
-        yield roots
-    finally:
-        shutil.rmtree(roots, ignore_errors=True)
+        image, tag = json.loads((roots / _OWNER).read_text())
+    except (OSError, ValueError, TypeError):
+        return None
+    return image, tag
 
 
-def sweep_build_roots(directory: Path) -> None:
-    """Remove what a crash left; only while no build runs, so: at start."""
-    for left in directory.glob(_PREFIX + "*"):
-        shutil.rmtree(left, ignore_errors=True)
+def _remove(roots: Path) -> None:
+    shutil.rmtree(roots, ignore_errors=True)

@@ -10,6 +10,7 @@ from nixeryd.builder.builder import Builder
 from nixeryd.fingerprint import open_checkout
 from nixeryd.git.trees import Trees
 from nixeryd.images.names import NamePolicy
+from nixeryd.nix.roots import Roots
 from nixeryd.sources.directory import Directory
 from nixeryd.sources.sources import Sources
 from nixeryd.store.blobs import Blobs
@@ -26,7 +27,6 @@ async def open_builder(nix, source, data_dir, compression="none", *, watch=False
             nix,
             blobs,
             index,
-            gcroots=places.gcroots,
             compression=compression,
             timeout=0,
             popularity={},
@@ -51,6 +51,7 @@ async def open_builder(nix, source, data_dir, compression="none", *, watch=False
                 blobs=blobs,
                 index=index,
                 logs=places.logs,
+                roots=Roots(places.gcroots),
                 nursery=nursery,
             )
             yield builder

@@ -183,9 +183,13 @@ async def test_a_shell_image_starts_bash_and_a_program_itself(demo_builder):
         assert config["config"]["Labels"]["org.opencontainers.image.source"] == "here"
 
 
-async def test_no_root_and_no_staging_file_is_left(demo_builder, tmp_path):
+async def test_one_directory_of_roots_and_no_staging_file_is_left(
+    demo_builder, tmp_path
+):
     await demo_builder.manifest(("hello",), "latest")
-    assert list((tmp_path / "data" / "gcroots").iterdir()) == []
+    await demo_builder.manifest(("hello",), "latest")
+    (roots,) = (tmp_path / "data" / "gcroots").iterdir()
+    assert "hello" in (roots / "image.json").read_text()
     assert list((tmp_path / "data" / "staging").iterdir()) == []
 
 

@@ -18,7 +18,7 @@ from nixeryd.nix.demo import prepare_demo
 from nixeryd.nix.evaluate import EvaluationFailed, evaluate
 from nixeryd.nix.programs import Libraries
 from nixeryd.nix.realise import realise
-from nixeryd.nix.roots import build_roots
+from nixeryd.nix.roots import Roots
 
 ALWAYS = ("bashinteractive", "cacert", "coreutils", "hello", "iana-etc", "python3")
 
@@ -32,7 +32,7 @@ def packages(demo_source):
 
 async def build(nix, source, system, names, directory):
     evaluation = await evaluate(nix, source, names, system)
-    async with build_roots(directory) as roots:
+    async with Roots(directory).of_build() as roots:
         wanted = [package.installable for package in evaluation.packages]
         await realise(nix, wanted, roots=roots)
         outputs = [path for package in evaluation.packages for path in package.outputs]

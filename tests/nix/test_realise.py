@@ -10,7 +10,7 @@ from nixeryd.images.errors import ErrorCode
 from nixeryd.nix.evaluate import evaluate
 from nixeryd.nix.progress import BuildLog, BuildStarted, BuildStopped
 from nixeryd.nix.realise import BuildFailed, DerivationLost, _Listener, realise
-from nixeryd.nix.roots import build_roots, sweep_build_roots
+from nixeryd.nix.roots import Roots
 
 
 async def installables(nix, source, system, *names):
@@ -33,7 +33,7 @@ async def test_outputs_are_built_and_rooted(nix, system, salted, tmp_path):
     source = salted('one = make "one" "echo one"; two = make "two" "echo two";')
     packages = (await evaluate(nix, source, ["one", "two"], system)).packages
     events = []
-    async with build_roots(tmp_path / "roots") as roots:
+    async with Roots(tmp_path / "roots").of_build() as roots:
         await realise(
             nix,
             [package.installable for package in packages],
@@ -175,12 +175,3 @@ def is_running(pid):
     except FileNotFoundError:
         return False
     return state != "Z"
-
-
-def test_roots_that_a_crash_left_are_swept(tmp_path):
-    (tmp_path / "build-left").mkdir()
-    (tmp_path / "build-left/root").symlink_to("/nix/store/x")
-    (tmp_path / "kept").mkdir()
-    sweep_build_roots(tmp_path)
-    assert [left.name for left in tmp_path.iterdir()] == ["kept"]
-    sweep_build_roots(tmp_path / "missing")

@@ -23,6 +23,7 @@ _COMMANDS = {
     "config": "nixeryd.cli.config:config",
     "offline": "nixeryd.cli.offline:offline",
     "service": "nixeryd.cli.service:service",
+    "doctor": "nixeryd.cli.doctor:doctor",
 }
 
 

@@ -1,0 +1,37 @@
+"""What a check found."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How much it matters."""
+
+    OK = "ok"
+    NOTE = "note"  # works, and could be better; or could not be looked at
+    BROKEN = "broken"  # something will not work
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding; `advice` is what to type or do, "" if nothing."""
+
+    check: str
+    level: Level
+    text: str
+    advice: str = ""
+
+
+def ok(check: str, text: str) -> Finding:
+    """Say that something is as it should be."""
+    return Finding(check, Level.OK, text)
+
+
+def note(check: str, text: str, advice: str = "") -> Finding:
+    """Say that something could be better."""
+    return Finding(check, Level.NOTE, text, advice)
+
+
+def broken(check: str, text: str, advice: str = "") -> Finding:
+    """Say that something will not work."""
+    return Finding(check, Level.BROKEN, text, advice)

@@ -25,18 +25,27 @@ from nixeryd.fingerprint.contents import (
 )
 
 FORMAT = 1  # of the saved records, and of every digest
+_BLOCK = 1000  # records
 _TRIES = 4  # at a directory whose files vanish while they are read
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Directory).decode
+_decode_block = msgspec.msgpack.Decoder(dict[bytes, bytes]).decode
 
 
 class Saved(msgspec.Struct, frozen=True, array_like=True):
-    """What a tree remembers from one daemon to the next."""
+    """What a tree remembers from one daemon to the next.
+
+    In blocks, each an encoded table of records: decoding all at once would hold
+    the interpreter, and with it the event loop, for 20 ms and more.
+    """
 
     format: int
     root: bytes
-    records: dict[bytes, bytes]
+    blocks: list[bytes]
+
+
+_decode_saved = msgspec.msgpack.Decoder(Saved).decode
 
 
 class Tree:
@@ -169,17 +178,23 @@ class Tree:
     def save(self, file: Path) -> None:
         """Write down what is known, for the next daemon. Raises `OSError`."""
         staged = file.with_name(f"{file.name}.new")
-        staged.write_bytes(_encode(Saved(FORMAT, self.root, self._records)))
+        paths = list(self._records)
+        blocks = [
+            _encode({path: self._records[path] for path in paths[at : at + _BLOCK]})
+            for at in range(0, len(paths), _BLOCK)
+        ]
+        staged.write_bytes(_encode(Saved(FORMAT, self.root, blocks)))
         staged.replace(file)
 
     def load(self, file: Path) -> None:
         """Remember what an earlier daemon knew, if that is there and whole."""
         try:
-            saved = msgspec.msgpack.decode(file.read_bytes(), type=Saved)
+            saved = _decode_saved(file.read_bytes())
+            if saved.format == FORMAT and saved.root == self.root:
+                for block in saved.blocks:
+                    self._remembered |= _decode_block(block)
         except (OSError, msgspec.DecodeError):
-            return
-        if saved.format == FORMAT and saved.root == self.root:
-            self._remembered = saved.records
+            self._remembered.clear()
 
 
 def join(path: bytes, name: bytes) -> bytes:

@@ -75,5 +75,15 @@ def test_a_memory_of_another_tree_or_format_is_not_used(tree, repository, tmp_pa
     own, other = Tree(os.fsencode(repository)), Tree(b"/other")
     own.load(file)
     other.load(file)
-    assert own._remembered
+    assert own._remembered == tree._records
     assert not other._remembered
+
+
+def test_a_memory_with_a_damaged_block_is_no_memory(tree, repository, tmp_path):
+    file = tmp_path / "digests"
+    tree.save(file)
+    saved = msgspec.msgpack.decode(file.read_bytes())
+    file.write_bytes(msgspec.msgpack.encode([*saved[:2], [saved[2][0], b"damage"]]))
+    again = Tree(os.fsencode(repository))
+    again.load(file)
+    assert not again._remembered

@@ -27,6 +27,7 @@ from nixeryd.images.errors import NixerydError
 from nixeryd.images.metrics import Gauge, gauge, render_metrics
 from nixeryd.images.names import parse_reference, parse_repository
 from nixeryd.images.routes import Nix, Upstream
+from nixeryd.live import Live
 from nixeryd.mirror import progress as pulls
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.prefetch import Prefetch, Wanted
@@ -45,8 +46,9 @@ log = structlog.get_logger()
 class Control:
     """Answers the JSON API."""
 
-    def __init__(  # noqa: PLR0913  the composition root wires it once
+    def __init__(  # noqa: PLR0913, PLR0917  the composition root wires it once
         self,
+        live: Live,
         builder: Builder,
         mirror: Mirror,
         index: Index,
@@ -61,6 +63,7 @@ class Control:
         data_dir: Path,
         nix: str,
     ) -> None:
+        self.live = live
         self._route = route
         self._builder = builder
         self._mirror = mirror
@@ -171,7 +174,7 @@ class Control:
 
     @asynccontextmanager
     async def pull(
-        self, name: str, *, all_platforms: bool = False
+        self, name: str, *, all_platforms: bool = False, asker: str = ""
     ) -> AsyncIterator[AsyncGenerator[Mapping[str, object], None]]:
         """Make or fetch an image and tell how it goes; a failure is raised."""
         components, reference = _parse(name)
@@ -182,7 +185,7 @@ class Control:
                     raise NixerydError(f"{name}: a build has a tag, not a digest")
                 case Nix(components):
                     channel = await stack.enter_async_context(
-                        self._builder.pull(components, str(reference))
+                        self._builder.pull(components, str(reference), asker)
                     )
                 case Upstream() as route:
                     platform = None if all_platforms else self._platform

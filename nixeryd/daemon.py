@@ -17,9 +17,12 @@ from pathlib import Path
 import trio
 
 from nixeryd import paths
+from nixeryd.builder.board import Board
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
+from nixeryd.builder.history import History
 from nixeryd.cache.eviction import Evictor
+from nixeryd.changes import Changes
 from nixeryd.config import Settings
 from nixeryd.control import Control
 from nixeryd.doors import name_addresses, open_doors
@@ -28,6 +31,7 @@ from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import NamePolicy
 from nixeryd.images.served import Origin
 from nixeryd.lifecycle import Ending, ask_for_time, end_when_idle, open_ending
+from nixeryd.live import Live
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.prefetch import Prefetch
 from nixeryd.mirror.sources import open_upstreams
@@ -123,6 +127,8 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             open_sources(settings, nix, places.root, nursery) as sources,
             _builds_end_first(nursery) as builds,
         ):
+            changes = Changes()
+            board, history = Board(changes), History(places.failures)
             builder = Builder(
                 workshop,
                 sources,
@@ -134,6 +140,8 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 logs=places.logs,
                 roots=roots,
                 nursery=builds,
+                board=board,
+                history=history,
             )
             nursery.start_soon(uses.run)
             nursery.start_soon(evictor.run)
@@ -153,6 +161,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 nix_prefixes=settings.nix_prefixes,
             )
             control = Control(
+                Live(changes, board, history),
                 builder,
                 mirror,
                 index,
@@ -201,6 +210,8 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 notify("READY=1", f"STATUS=Serving {sources.default.place}")
                 await ending.stop.wait()
                 builder.stop(finish=reloading.settings.finish_builds)
+                # Who watches is told to come back, or would hold up the end.
+                board.close()
 
 
 @asynccontextmanager

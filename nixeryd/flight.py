@@ -5,7 +5,8 @@ request: a client that leaves cancels nothing, and one that comes back joins.
 Between the look-up of a key and its entry there is no await, hence no lock.
 """
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 import trio
@@ -29,6 +30,32 @@ class Stopping(RegistryError):  # noqa: N818  what happens, not what went wrong
         )
 
 
+class Askers:
+    """Who waits for a flight, by name; `on_change` is called when that changes."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self.on_change: Callable[[], None] = lambda: None
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def names(self) -> list[str]:
+        """Give their names, as far as they have any."""
+        return [name for name in self._names if name]
+
+    @contextmanager
+    def added(self, name: str) -> Iterator[None]:
+        """Count one more until the end of the block."""
+        self._names.append(name)
+        self.on_change()
+        try:
+            yield
+        finally:
+            self._names.remove(name)
+            self.on_change()
+
+
 class Flight(Generic[V]):
     """Work under way, or landed."""
 
@@ -36,16 +63,13 @@ class Flight(Generic[V]):
         self._landed = trio.Event()
         self._value: V | None = None
         self._error: Exception | None = None
-        self.waiters = 0
+        self.askers = Askers()
 
-    async def wait(self) -> V:
+    async def wait(self, asker: str = "") -> V:
         """Give what the work gives, to every waiter; or raise what it raises."""
         if not self._landed.is_set():  # what has landed needs no patience
-            self.waiters += 1
-            try:
+            with self.askers.added(asker):
                 await self._landed.wait()
-            finally:
-                self.waiters -= 1
         if self._error is not None:
             # One exception object goes to many tasks: without this its
             # traceback would grow with each of them.

@@ -17,17 +17,21 @@ import structlog
 import trio
 
 from nixeryd.builder import progress as events
+from nixeryd.builder.board import Board
 from nixeryd.builder.build import Build, Workshop
 from nixeryd.builder.buildlog import BuildLog
 from nixeryd.builder.failures import Failures
+from nixeryd.builder.history import History
 from nixeryd.builder.progress import Event, Progress
 from nixeryd.builder.run import Run
 from nixeryd.builder.tickets import Tickets
-from nixeryd.flight import Stopping
+from nixeryd.builder.watched import Watched
+from nixeryd.flight import Askers, Stopping
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.names import ImageName, NamePolicy, parse_image
 from nixeryd.images.served import BlobFile, Manifest, Patience, StillBuilding
+from nixeryd.nix.realise import BuildFailed
 from nixeryd.nix.roots import Roots
 from nixeryd.sources.source import Source
 from nixeryd.sources.sources import Sources
@@ -55,6 +59,8 @@ class Builder:
         logs: Path,
         roots: Roots,
         nursery: trio.Nursery,
+        board: Board,
+        history: History,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._workshop = workshop
@@ -64,6 +70,8 @@ class Builder:
         self._index = index
         self._logs = logs
         self._roots = roots
+        self.board = board
+        self.history = history
         self._now = now
         self._nursery = nursery
         self._latest: dict[tuple[str, str], Run] = {}  # by image and tag
@@ -99,7 +107,7 @@ class Builder:
                 return self._stored(known.digest)
             flight = self._join(image, reference, source, fingerprint).flight
         with trio.move_on_after(patience.seconds) as scope, self._waiting(scope):
-            build = await flight.wait()
+            build = await flight.wait(patience.asker)
             return self._stored(build.manifest.digest)
         if self._is_stopping and patience.is_endless:
             raise Stopping
@@ -118,7 +126,7 @@ class Builder:
 
     @asynccontextmanager
     async def pull(
-        self, repository: tuple[str, ...], tag: str
+        self, repository: tuple[str, ...], tag: str, asker: str = ""
     ) -> AsyncIterator[trio.MemoryReceiveChannel[Event]]:
         """Build an image into the cache, or join its build, and hear how it goes.
 
@@ -130,13 +138,14 @@ class Builder:
         fingerprint = await source.fingerprint()
         known = self._workshop.recall(image, source, fingerprint)
         if known is None:
-            progress = self._join(image, tag, source, fingerprint).progress
+            run = self._join(image, tag, source, fingerprint)
+            progress, askers = run.progress, run.flight.askers
         else:
             self._tag(image, tag, known.digest)
-            progress = Progress()
+            progress, askers = Progress(), Askers()
             progress.tell(_done(image, Build(known, cached=True)))
             progress.close()
-        with progress.follow() as channel:
+        with progress.follow() as channel, askers.added(asker):
             yield channel
 
     def blob(self, digest: Digest) -> BlobFile:
@@ -211,8 +220,9 @@ class Builder:
     async def _build(self, run: Run) -> Build:
         try:
             async with self._roots.of_build() as roots:
-                with BuildLog.of_image(self._logs, run.image.repository) as build_log:
-                    return await self._logged(run, build_log, roots)
+                log_of = BuildLog.of_image(self._logs, run.image.repository)
+                with log_of as build_log, self.board.watch(run) as watched:
+                    return await self._logged(run, build_log, watched, roots)
         finally:
             del self._runs[id(run)]
             owner = (run.image.key, run.tag)
@@ -222,7 +232,9 @@ class Builder:
                 run.progress.tell(events.Failed(message=Stopping().message))
             run.progress.close()
 
-    async def _logged(self, run: Run, build_log: BuildLog, roots: Path) -> Build:
+    async def _logged(
+        self, run: Run, build_log: BuildLog, watched: Watched, roots: Path
+    ) -> Build:
         name = run.image.repository
         bound = log.bind(image=name, tag=run.tag, source=run.source.name)
 
@@ -245,6 +257,8 @@ class Builder:
             build_log.write(told.message)
             bound.warning("build failed", error=told.message)
             run.progress.tell(events.Failed(message=told.message))
+            drv = error.drv if isinstance(error, BuildFailed) else None
+            self.history.add(watched.failure(drv), watched.log_tail())
             raise told from error
         self._failures.forget((run.image.key, run.tag, run.seen))
         digest = build.manifest.digest

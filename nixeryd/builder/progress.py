@@ -36,12 +36,24 @@ class Building(_Event, frozen=True, tag="building"):
     phase: str = ""
 
 
+class Built(_Event, frozen=True, tag="built"):
+    """Nix is done with a derivation, well or not."""
+
+    drv: str
+
+
 class Downloading(_Event, frozen=True, tag="downloading"):
     """Nix downloads a store path; sizes in bytes, 0 if not known."""
 
     path: str
     done: int = 0
     expected: int = 0
+
+
+class Downloaded(_Event, frozen=True, tag="downloaded"):
+    """Nix is done with a store path, well or not."""
+
+    path: str
 
 
 class Totals(_Event, frozen=True, tag="totals"):
@@ -83,7 +95,16 @@ class Failed(_Event, frozen=True, tag="failed"):
 
 
 Event: TypeAlias = (
-    Phase | Building | Downloading | Totals | LogLine | LayerDone | Done | Failed
+    Phase
+    | Building
+    | Built
+    | Downloading
+    | Downloaded
+    | Totals
+    | LogLine
+    | LayerDone
+    | Done
+    | Failed
 )
 
 
@@ -149,6 +170,10 @@ def of_nix(event: nix.Event) -> Event | None:  # noqa: PLR0911  a table
             return Building(drv=drv)
         case nix.BuildPhase(drv, phase):
             return Building(drv=drv, phase=phase)
+        case nix.BuildStopped(drv):
+            return Built(drv=drv)
+        case nix.DownloadStopped(path):
+            return Downloaded(path=path)
         case nix.DownloadStarted(path, _):
             return Downloading(path=path)
         case nix.DownloadProgress(path, done, expected):

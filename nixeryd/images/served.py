@@ -28,11 +28,13 @@ class Origin:
 class Patience:
     """How many seconds an asker waits for a manifest.
 
-    `ticket` is what `StillBuilding` gave them when they asked before.
+    `ticket` is what `StillBuilding` gave them when they asked before; `asker` says
+    who it is, for people who watch.
     """
 
     seconds: float = float("inf")
     ticket: str | None = None
+    asker: str = ""
 
     @property
     def is_endless(self) -> bool:

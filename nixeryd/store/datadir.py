@@ -5,6 +5,7 @@
 - index.sqlite: what the blobs are
 - gcroots/: Nix's roots for what we hold
 - logs/: the log of each image's last build
+- failures/: the last builds that failed
 - lock: flock()ed by the daemon that owns all this
 """
 
@@ -47,6 +48,10 @@ class DataDir:
     @property
     def logs(self) -> Path:
         return self.root / "logs"
+
+    @property
+    def failures(self) -> Path:
+        return self.root / "failures"
 
 
 @contextmanager
@@ -94,7 +99,13 @@ def _lock(lock: int, root: Path) -> None:
 
 
 def _lay_out(places: DataDir) -> None:
-    for place in (places.blobs / "sha256", places.staging, places.gcroots, places.logs):
+    for place in (
+        places.blobs / "sha256",
+        places.staging,
+        places.gcroots,
+        places.logs,
+        places.failures,
+    ):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left_over in places.staging.iterdir():
         left_over.unlink()

@@ -1,8 +1,7 @@
 """The JSON API: what the command line and the page ask.
 
-The law: what changes anything is done on the admin socket only, which nobody
-but the daemon's owner can connect to. A stream of events is JSON lines, each
-sent at once; it is whole if the chunked coding ends as it should.
+The law: who may change anything is for `rights` to say. A pull tells JSON lines,
+each sent at once; it is whole if the chunked coding ends as it should.
 """
 
 import json
@@ -19,9 +18,10 @@ from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import BadRequest
 
-from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.web.errors import respond
-from nixeryd.web.ports import Control
+from nixeryd.web.ports import Control, Door
+from nixeryd.web.rights import check_may_change
 
 _NDJSON = "application/x-ndjson"
 _METRICS = "text/plain; version=0.0.4"
@@ -49,8 +49,8 @@ def install_health(app: QuartTrio) -> None:
         return respond(200, b'{"status": "ok"}')
 
 
-def install_api(app: QuartTrio, control: Control, *, may_change: bool) -> None:
-    """Add `/api/v1`; without `may_change`, what changes anything is 403."""
+def install_api(app: QuartTrio, control: Control, door: Door) -> None:
+    """Add `/api/v1`; what changes anything is 403 for who may not."""
 
     @app.get("/api/v1/status")
     async def status() -> Response:
@@ -62,7 +62,7 @@ def install_api(app: QuartTrio, control: Control, *, may_change: bool) -> None:
 
     @app.post("/api/v1/reload")
     async def reload() -> Response:
-        _check(may_change=may_change)
+        check_may_change(door)
         return respond(200, json.dumps(control.reload()).encode())
 
     @app.get("/metrics")
@@ -71,13 +71,14 @@ def install_api(app: QuartTrio, control: Control, *, may_change: bool) -> None:
 
     @app.post("/api/v1/pull")
     async def pull() -> Response:
-        _check(may_change=may_change)
+        check_may_change(door)
         asked = await _body(PullRequest)
-        return TrioResponse(_Events(control, asked), content_type=_NDJSON)
+        asker = "nixeryd pull" if door is Door.ADMIN else "the page"
+        return TrioResponse(_Events(control, asked, asker), content_type=_NDJSON)
 
     @app.post("/api/v1/offline")
     async def offline() -> Response:
-        _check(may_change=may_change)
+        check_may_change(door)
         asked = await _body(OfflineRequest)
         await control.set_offline(offline=asked.offline)
         return respond(200, msgspec.json.encode(asked))
@@ -90,24 +91,18 @@ async def _body(kind: type[T]) -> T:
         raise BadRequest(str(error)) from error
 
 
-def _check(*, may_change: bool) -> None:
-    if not may_change:
-        raise RegistryError(
-            ErrorCode.DENIED,
-            "this is done on the admin socket only: use the nixeryd command",
-        )
-
-
 class _Events(ResponseBody):
     """The events of several pulls, one after the other, as lines."""
 
-    def __init__(self, control: Control, asked: PullRequest) -> None:
+    def __init__(self, control: Control, asked: PullRequest, asker: str) -> None:
         self._control = control
         self._asked = asked
+        self._asker = asker
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> trio.abc.ReceiveChannel[bytes]:
-        return await self._stack.enter_async_context(_tell(self._control, self._asked))
+        told = _tell(self._control, self._asked, self._asker)
+        return await self._stack.enter_async_context(told)
 
     async def __aexit__(
         self,
@@ -120,10 +115,12 @@ class _Events(ResponseBody):
 
 
 @trio.as_safe_channel
-async def _tell(control: Control, asked: PullRequest) -> AsyncGenerator[bytes, None]:
+async def _tell(
+    control: Control, asked: PullRequest, asker: str
+) -> AsyncGenerator[bytes, None]:
     for name in asked.names:
         try:
-            pull = control.pull(name, all_platforms=asked.all_platforms)
+            pull = control.pull(name, all_platforms=asked.all_platforms, asker=asker)
             async with pull as events:
                 async for event in events:
                     yield _line(name, event)  # noqa: ASYNC119  a safe channel

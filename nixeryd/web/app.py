@@ -10,6 +10,7 @@ from quart_trio import QuartTrio
 from nixeryd.web.api import install_api, install_health
 from nixeryd.web.errors import install_handlers
 from nixeryd.web.guard import Guard, Policy
+from nixeryd.web.live import install_live
 from nixeryd.web.ports import Control, Door, Registry
 from nixeryd.web.registry import RegistryApp
 from nixeryd.web.waiting import HOLD
@@ -41,7 +42,8 @@ def create_app(
     install_handlers(app)
     install_health(app)
     if door is not Door.MIRROR:
-        install_api(app, control, may_change=door is Door.ADMIN)
+        install_api(app, control, door)
+        install_live(app, control)
     if door is Door.ADMIN:
         return Guard(app, policy)
     mirror = door is Door.MIRROR

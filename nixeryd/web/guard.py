@@ -3,7 +3,9 @@
 A page in the user's browser can send requests to localhost, and with DNS
 rebinding read the answers; asking for a manifest starts a Nix build. So a Host
 must be one of our names, and what a browser sends for a foreign page is refused.
-Registry clients send neither Origin nor Sec-Fetch-*.
+Registry clients send neither Origin nor Sec-Fetch-*. The daemon's own page may
+read, and presses its buttons with a header that no form and no other origin can
+send (`X-Nixeryd: page`); whether they do anything is for `rights` to say.
 
 `refuse` decides and is pure; `Guard` asks it before any framework sees the
 request, so that nothing has parsed it yet. With `allow_remote` any IP address
@@ -16,7 +18,7 @@ https://www.rfc-editor.org/rfc/rfc9112#section-3.2
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -41,6 +43,7 @@ _OWN_NAMES = frozenset(
 )
 _FOREIGN = {"cross-site", "same-site"}  # same-site: another port of localhost
 _SAFE = {"GET", "HEAD"}
+PAGE = ("x-nixeryd", "page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,8 @@ def refuse(
     method: str, path: str, headers: Iterable[tuple[str, str]], policy: Policy
 ) -> str | None:
     """Give the reason to refuse a request, or None. Header names in lower case."""
-    fields: dict[str, list[str]] = {}
-    for name, text in headers:
-        fields.setdefault(name, []).append(text.strip())
+    headers = tuple(headers)
+    fields = _by_name(headers)
     hosts = fields.get("host", [])
     if len(hosts) != 1 or not policy.is_own(hosts[0]):
         asked = ", ".join(hosts)[:80] or "none"
@@ -91,10 +93,11 @@ def refuse(
         return "this is no proxy: the request must name a path"
     origins = fields.get("origin", [])
     foreign = any(site in _FOREIGN for site in fields.get("sec-fetch-site", []))
-    if path == "/v2" or path.startswith("/v2/") or method not in _SAFE:
-        if origins or foreign:
-            return "web pages may not ask this of the daemon"
-        return None
+    is_registry = path == "/v2" or path.startswith("/v2/")
+    if is_registry or method not in _SAFE:
+        is_button = not is_registry and is_own_page(method, headers)
+        is_page = not is_button and (origins or foreign)
+        return "web pages may not ask this of the daemon" if is_page else None
     # The daemon's own page may read. Following a link to it is fine as well: the
     # other site gets nothing to see.
     own_page = all(origin == f"http://{hosts[0]}" for origin in origins)
@@ -102,6 +105,37 @@ def refuse(
     if not own_page or (foreign and not navigation):
         return "pages of other sites may not read this"
     return None
+
+
+def is_own_page(method: str, headers: Iterable[tuple[str, str]]) -> bool:
+    """Tell whether this is a button of our own page, pressed.
+
+    Browsers send an Origin with every POST. The Host is one of ours: `refuse`.
+    """
+    fields = _by_name(headers)
+    hosts = fields.get("host", [])
+    name, text = PAGE
+    return (
+        method == "POST"
+        and fields.get("origin") == [f"http://{host}" for host in hosts]
+        and fields.get(name) == [text]
+        and fields.get("sec-fetch-site", ["same-origin"]) == ["same-origin"]
+    )
+
+
+def is_this_machine(client: str) -> bool:
+    """Tell whether a client's IP address is of this machine itself."""
+    try:
+        return ipaddress.ip_address(client.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _by_name(headers: Iterable[tuple[str, str]]) -> dict[str, Sequence[str]]:
+    fields: dict[str, list[str]] = {}
+    for name, text in headers:
+        fields.setdefault(name, []).append(text.strip())
+    return {**fields}
 
 
 class Guard:

@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Protocol
 
+from nixeryd.api.builds import Build, Failure, LogPart
+from nixeryd.changes import Changes
 from nixeryd.images.digests import Digest
 from nixeryd.images.routes import BlobRoute, ManifestRoute, TagsRoute
 from nixeryd.images.served import (
@@ -74,8 +76,49 @@ class Registry(Protocol):
         ...
 
 
+class Watch(Protocol):
+    """One build, watched. `changes` tells of its log too, and is closed at its end."""
+
+    @property
+    def changes(self) -> Changes: ...
+
+    def told(self) -> Build:
+        """Say how far it is."""
+        ...
+
+    def log(self, start: int) -> LogPart:
+        """Give its log from line `start` on; the last lines if it is much."""
+        ...
+
+
+class Live(Protocol):
+    """What goes on now. `changes` tells of all but logs, and is closed at the end."""
+
+    @property
+    def changes(self) -> Changes: ...
+
+    def builds(self) -> list[Build]:
+        """List the builds that run, then those that ended lately."""
+        ...
+
+    def build(self, build: str) -> Watch | None:
+        """Find a build by its id, while it is known."""
+        ...
+
+    def failures(self) -> list[Failure]:
+        """List the last builds that failed, the last one first."""
+        ...
+
+    def failure(self, build: str) -> Failure | None: ...
+
+    def failure_log(self, build: str) -> list[str]: ...
+
+
 class Control(Protocol):
     """What the command line and the page ask the daemon."""
+
+    @property
+    def live(self) -> Live: ...
 
     async def status(self) -> Mapping[str, object]:
         """Give the daemon's state as JSON values."""
@@ -94,12 +137,13 @@ class Control(Protocol):
         ...
 
     def pull(
-        self, name: str, *, all_platforms: bool = False
+        self, name: str, *, all_platforms: bool = False, asker: str = ""
     ) -> AbstractAsyncContextManager[AsyncIterable[Mapping[str, object]]]:
         """Make or fetch an image (`name` or `name:tag`) and tell how it goes.
 
         The events are JSON values. A failure is raised, not told. `all_platforms`:
-        of a mirrored image, not only what this machine runs.
+        of a mirrored image, not only what this machine runs. `asker` is who waits
+        for it, for people who watch.
         """
         ...
 

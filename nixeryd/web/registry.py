@@ -32,6 +32,7 @@ from nixeryd.images.routes import (
 from nixeryd.images.served import Origin, Patience, StillBuilding, TagPage
 from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.bodies import open_body
+from nixeryd.web.clients import client_name
 from nixeryd.web.errors import UNKNOWN, describe, error_body
 from nixeryd.web.exchange import Answer, Request, exchange
 from nixeryd.web.ports import Registry
@@ -96,10 +97,10 @@ async def _answer(
             answer = Answer.of_bytes(200, b"{}")
         case ManifestRoute() as asked:
             turn = Turn.of(query)
+            asker = client_name(request.headers.get("user-agent"))
+            patience = turn.patience(hold, asker)
             try:
-                answer = await _manifest(
-                    registry, request, asked, origin, turn.patience(hold)
-                )
+                answer = await _manifest(registry, request, asked, origin, patience)
             except StillBuilding as still:
                 if turn.is_last:
                     answer = _late(registry, request, asked, origin, still.ticket)

@@ -45,9 +45,9 @@ class Turn:
         """Whether no other hop would be followed."""
         return self.hop >= HOPS
 
-    def patience(self, hold: float) -> Patience:
+    def patience(self, hold: float, asker: str) -> Patience:
         """Say how long this hop may take."""
-        return Patience(hold, self.ticket)
+        return Patience(hold, self.ticket, asker)
 
     def next_location(self, path: str, query: Mapping[str, str], ticket: str) -> str:
         """Give where to go next: the same place, and the rest of the query."""

@@ -5,8 +5,11 @@ from uuid import uuid4
 import pytest
 import trio
 
+from nixeryd.builder.board import Board
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
+from nixeryd.builder.history import History
+from nixeryd.changes import Changes
 from nixeryd.fingerprint import open_checkout
 from nixeryd.git.trees import Trees
 from nixeryd.images.names import NamePolicy
@@ -53,6 +56,8 @@ async def open_builder(nix, source, data_dir, compression="none", *, watch=False
                 logs=places.logs,
                 roots=Roots(places.gcroots),
                 nursery=nursery,
+                board=Board(Changes()),
+                history=History(places.failures),
             )
             yield builder
             nursery.cancel_scope.cancel()

@@ -9,10 +9,14 @@ import h11
 import pytest
 import trio
 
+from nixeryd.builder.board import Board
+from nixeryd.builder.history import History
+from nixeryd.changes import Changes
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.manifests import MANIFEST_TYPE
 from nixeryd.images.served import BlobFile, Manifest
+from nixeryd.live import Live
 from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App
 from nixeryd.web.guard import Policy
@@ -218,9 +222,16 @@ class MemoryRegistry:
 
 
 class MemoryControl:
-    """The `Control` port: `scripts` says what each pull tells, then raises."""
+    """The `Control` port: `scripts` says what each pull tells, then raises.
 
-    def __init__(self):
+    Its `live` is the real one; tests put builds on its `board`.
+    """
+
+    def __init__(self, directory):
+        changes = Changes()
+        self.board = Board(changes)
+        self.history = History(directory)
+        self.live = Live(changes, self.board, self.history)
         self.scripts = {}
         self.running = set()
         self.reloads = []
@@ -247,7 +258,7 @@ class MemoryControl:
         self.offline = offline
 
     @asynccontextmanager
-    async def pull(self, name, *, all_platforms=False):
+    async def pull(self, name, *, all_platforms=False, asker=""):  # noqa: ARG002
         self.all_platforms = all_platforms
         send, receive = trio.open_memory_channel(0)
 
@@ -285,8 +296,9 @@ def registry(tmp_path):
 
 
 @pytest.fixture
-def control():
-    return MemoryControl()
+def control(tmp_path):
+    (tmp_path / "failures").mkdir()
+    return MemoryControl(tmp_path / "failures")
 
 
 @pytest.fixture

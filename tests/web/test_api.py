@@ -135,6 +135,22 @@ async def test_the_main_door_changes_nothing(main, mirror, control):
     assert control.running == set()
 
 
+async def test_the_pages_buttons_do_what_they_say(main, control):
+    control.scripts["a"] = [{"event": "done"}]
+    headers = {
+        "host": f"localhost:{main.port}",
+        "origin": f"http://localhost:{main.port}",
+        "x_nixeryd": "page",
+    }
+    path = "/api/v1/pull"
+    answer = await main.request("POST", path, body=pull("a"), **headers)
+    assert lines_of(answer) == [{"name": "a", "event": "done"}]
+    for name in ("origin", "x_nixeryd"):
+        fewer = {key: text for key, text in headers.items() if key != name}
+        answer = await main.request("POST", path, body=pull("a"), **fewer)
+        assert (answer.status, answer.code) == (403, "DENIED")
+
+
 @pytest.mark.parametrize(
     "body",
     [

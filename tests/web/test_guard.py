@@ -3,7 +3,7 @@
 import pytest
 
 from nixeryd.web.app import create_app
-from nixeryd.web.guard import Policy, refuse
+from nixeryd.web.guard import Policy, is_this_machine, refuse
 from nixeryd.web.ports import Door
 
 OURS = Policy(hosts=frozenset({"nix.example.org"}))
@@ -131,6 +131,65 @@ def test_foreign_pages_are_refused(method, path, origin, site, mode):
 @pytest.mark.parametrize(("method", "path", "origin", "site", "mode"), SERVED)
 def test_clients_and_our_own_page_are_served(method, path, origin, site, mode):
     assert refuse(method, path, browser_headers(origin, site, mode), OURS) is None
+
+
+PRESSED = {
+    "host": "localhost:5000",
+    "origin": SELF,
+    "sec-fetch-site": "same-origin",
+    "sec-fetch-mode": "cors",
+    "x-nixeryd": "page",
+}
+
+
+def press(method="POST", path="/api/v1/pull", **changes):
+    fields = PRESSED | {name.replace("_", "-"): text for name, text in changes.items()}
+    headers = [(name, text) for name, text in fields.items() if text is not None]
+    return refuse(method, path, headers, OURS)
+
+
+def test_a_button_of_our_own_page_is_served():
+    assert press() is None
+    assert press(sec_fetch_site=None, sec_fetch_mode=None) is None
+    assert press(host="nix.example.org:80", origin="http://nix.example.org:80") is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"x_nixeryd": None},
+        {"x_nixeryd": "Page"},
+        {"origin": "http://localhost:3000"},
+        {"origin": "https://localhost:5000"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": None, "sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-site"},
+        {"host": "evil.example", "origin": "http://evil.example"},
+        {"method": "DELETE"},
+        {"method": "OPTIONS"},
+        {"path": "/v2/a/manifests/b"},
+    ],
+)
+def test_nothing_else_is_taken_for_a_button(changes):
+    assert press(**changes) is not None
+
+
+@pytest.mark.parametrize(
+    ("client", "is_here"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("192.168.1.2", False),
+        ("fe80::1%eth0", False),
+        ("", False),
+        ("localhost", False),
+    ],
+)
+def test_who_sits_at_this_machine(client, is_here):
+    assert is_this_machine(client) is is_here
 
 
 @pytest.mark.parametrize("path", ["http://localhost/v2/", "*", "localhost:443"])

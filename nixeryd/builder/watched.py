@@ -1,0 +1,160 @@
+"""A build as it is watched: its events, summed up into what is so now.
+
+Bounded whatever Nix tells: what has ended is only counted.
+"""
+
+import secrets
+import time
+
+import trio
+
+from nixeryd.api.builds import (
+    Build,
+    Count,
+    Derivation,
+    Download,
+    Failure,
+    LogPart,
+    State,
+)
+from nixeryd.builder import progress as events
+from nixeryd.builder.lines import Lines
+from nixeryd.builder.progress import Event
+from nixeryd.changes import Changes
+from nixeryd.flight import Askers
+
+_SHOWN = 100  # derivations or downloads; Nix does not do as many at once
+_LINES_AT_ONCE = 1000
+
+
+def new_id(now: float) -> str:
+    """Name a build so that names sort by time, and none is given twice."""
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now)) + secrets.token_hex(3)
+
+
+class Watched:
+    """One build. `changes` is for who watches this one alone, its log too."""
+
+    def __init__(self, repository: str, tag: str, source: str, askers: Askers) -> None:
+        self._since = time.time()
+        self._began = trio.current_time()
+        self._ended: float | None = None
+        self._name = (repository, tag, source)
+        self._askers = askers
+        self._derivations: dict[str, Derivation] = {}
+        self._downloads: dict[str, Download] = {}
+        self._totals = {"builds": Count(), "downloads": Count()}
+        self._layers = Count()
+        self._packed = 0
+        self._state: State = "running"
+        self._end: events.Done | events.Failed | None = None
+        self.id = new_id(self._since)
+        self.phase = ""
+        self.lines = Lines()
+        self.changes = Changes()
+
+    def note(self, event: Event) -> bool:  # noqa: C901  a table
+        """Take in an event; tell whether more than the log has changed."""
+        is_news = True
+        match event:
+            case events.LogLine(line=line):
+                self.lines.add(line)
+                is_news = False
+            case events.Phase(phase=phase):
+                self.phase = phase
+                self._derivations.clear()
+                self._downloads.clear()
+            case events.Building(drv=drv, phase=phase):
+                known = self._derivations.get(drv)
+                since = known.since if known else time.time()
+                self._derivations[drv] = Derivation(drv, _name(drv), phase, since)
+            case events.Built(drv=drv):
+                is_news = self._derivations.pop(drv, None) is not None
+            case events.Downloading(path=path, done=done, expected=expected):
+                self._downloads[path] = Download(path, _name(path), done, expected)
+            case events.Downloaded(path=path):
+                is_news = self._downloads.pop(path, None) is not None
+            case events.Totals(kind=kind, done=done, expected=expected):
+                is_news = self._totals.get(kind) != Count(done, expected)
+                self._totals[kind] = Count(done, expected)
+            case events.LayerDone(done=done, total=total, size=size):
+                self._layers = Count(done, total)
+                self._packed += size
+            case events.Done():
+                self._finish("done", event)
+            case events.Failed():
+                self._finish("failed", event)
+        self.changes.bump()
+        return is_news
+
+    def _finish(self, state: State, event: events.Done | events.Failed) -> None:
+        self._state = state
+        self._end = event
+        self._ended = trio.current_time()
+        self._derivations.clear()
+        self._downloads.clear()
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended is not None
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken, by now or in all."""
+        return round((self._ended or trio.current_time()) - self._began, 1)
+
+    def told(self) -> Build:
+        """Say how far it is."""
+        repository, tag, source = self._name
+        done = self._end if isinstance(self._end, events.Done) else None
+        failed = self._end if isinstance(self._end, events.Failed) else None
+        return Build(
+            id=self.id,
+            repository=repository,
+            tag=tag,
+            source=source,
+            state=self._state,
+            phase=self.phase,
+            since=self._since,
+            seconds=self.seconds,
+            waiting=tuple(sorted(self._askers.names())),
+            derivations=tuple(self._derivations.values())[:_SHOWN],
+            downloads=tuple(self._downloads.values())[:_SHOWN],
+            builds=self._totals["builds"],
+            fetches=self._totals["downloads"],
+            layers=self._layers,
+            packed=self._packed,
+            lines=self.lines.total,
+            message=failed.message if failed else "",
+            digest=done.digest if done else "",
+            size=done.size if done else 0,
+            cached=done.cached if done else False,
+        )
+
+    def failure(self, drv: str | None) -> Failure:
+        """Say how it failed, in building `drv` if it did so there."""
+        told = self.told()
+        return Failure(
+            id=self.id,
+            repository=told.repository,
+            tag=told.tag,
+            source=told.source,
+            since=told.since,
+            seconds=told.seconds,
+            phase=told.phase,
+            package=_name(drv) if drv else "",
+            message=told.message,
+        )
+
+    def log_tail(self) -> tuple[str, ...]:
+        """Give all lines that are kept."""
+        return self.lines.since(0)[1]
+
+    def log(self, start: int, most: int = _LINES_AT_ONCE) -> LogPart:
+        """Give the log from line `start` on, the last lines if it is much."""
+        first, lines = self.lines.since(start, most)
+        return LogPart(first, self.lines.total, lines)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2].partition("-")[2].removesuffix(".drv")

@@ -1,0 +1,126 @@
+"""What a build looks like while it runs, and that watching it stays small."""
+
+import tracemalloc
+from types import SimpleNamespace
+
+import pytest
+
+from nixeryd.builder import progress as events
+from nixeryd.builder.board import Board
+from nixeryd.builder.lines import LONGEST, MOST, MOST_BYTES, Lines
+from nixeryd.builder.progress import Progress
+from nixeryd.builder.run import Run
+from nixeryd.changes import Changes
+from nixeryd.flight import Askers
+from nixeryd.images.names import NamePolicy, parse_image
+
+HELLO = "/nix/store/00000000000000000000000000000000-hello-2.12.drv"
+GLIBC = "/nix/store/11111111111111111111111111111111-glibc-2.40"
+
+
+@pytest.fixture
+def board():
+    return Board(Changes())
+
+
+def make_run(name, progress):
+    """A run of `name`, whose source is only a name."""
+    image = parse_image(tuple(name.split("/")), NamePolicy("x86_64-linux"))
+    return Run(image, "latest", SimpleNamespace(name="here"), 0.0, progress)
+
+
+def watch(board, progress, askers=None):
+    run = make_run("git/curl", progress)
+    if askers is not None:
+        run.flight.askers = askers
+    return board.watch(run)
+
+
+async def test_events_add_up_to_what_is_so_now(board):
+    progress = Progress()
+    with watch(board, progress) as build:
+        progress.tell(events.Phase(phase="realise"))
+        progress.tell(events.Totals(kind="builds", done=1, expected=3))
+        progress.tell(events.Totals(kind="downloads", done=4, expected=9))
+        progress.tell(events.Building(drv=HELLO, phase="unpackPhase"))
+        progress.tell(events.Building(drv=HELLO, phase="buildPhase"))
+        progress.tell(events.Downloading(path=GLIBC, done=5, expected=9))
+        told = build.told()
+        assert (told.state, told.phase, told.name) == ("running", "realise", "git/curl")
+        assert [(d.name, d.phase) for d in told.derivations] == [
+            ("hello-2.12", "buildPhase")
+        ]
+        assert [(d.name, d.done, d.expected) for d in told.downloads] == [
+            ("glibc-2.40", 5, 9)
+        ]
+        assert (told.builds.done, told.builds.expected) == (1, 3)
+        assert (told.fetches.done, told.fetches.expected) == (4, 9)
+        progress.tell(events.Built(drv=HELLO))
+        progress.tell(events.Downloaded(path=GLIBC))
+        assert not build.told().derivations
+        assert not build.told().downloads
+        progress.tell(events.LayerDone(done=1, total=2, size=100, cached=False))
+        progress.tell(events.Done(repository="", digest="x", size=7, cached=False))
+    assert board.running() == []
+    (ended,) = board.ended()
+    told = ended.told()
+    assert (told.state, told.size, told.digest, told.packed) == ("done", 7, "x", 100)
+    assert board.find(told.id) is ended
+
+
+async def test_who_waits_is_named(board):
+    askers = Askers()
+    with watch(board, Progress(), askers) as build:
+        version = board.changes.version
+        with askers.added("docker"), askers.added("docker"), askers.added(""):
+            assert build.told().waiting == ("docker", "docker")
+        assert board.changes.version > version
+        assert build.told().waiting == ()
+
+
+async def test_a_log_line_wakes_only_who_reads_the_log(board):
+    progress = Progress()
+    with watch(board, progress) as build:
+        everybody, readers = board.changes.version, build.changes.version
+        progress.tell(events.LogLine(line="checking for gcc"))
+        assert board.changes.version == everybody
+        assert build.changes.version > readers
+        assert build.log(0).lines == ("checking for gcc",)
+
+
+async def test_what_was_cut_off_is_not_shown_as_ended(board):
+    with watch(board, Progress()) as build:
+        pass
+    assert board.ended() == []
+    assert build.changes.is_closed
+
+
+async def test_only_the_last_builds_are_kept(board):
+    for _ in range(30):
+        progress = Progress()
+        with watch(board, progress) as build:
+            progress.tell(events.Failed(message="no"))
+    assert len(board.ended()) == 12
+    assert board.ended()[0] is build
+
+
+def test_lines_have_numbers_and_the_oldest_go():
+    lines = Lines()
+    for number in range(MOST + 10):
+        lines.add(str(number))
+    assert (lines.start, lines.total) == (10, MOST + 10)
+    assert lines.since(0)[0] == 10
+    assert lines.since(MOST) == (MOST, tuple(map(str, range(MOST, MOST + 10))))
+    assert lines.since(0, most=2) == (MOST + 8, (str(MOST + 8), str(MOST + 9)))
+    assert lines.since(MOST + 10) == (MOST + 10, ())
+
+
+def test_long_lines_are_cut_and_many_of_them_take_bounded_memory():
+    lines = Lines()
+    tracemalloc.start()
+    for _ in range(20_000):
+        lines.add("x" * 100_000)
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < MOST_BYTES * 1.2
+    assert len(lines.since(0)[1][0]) < LONGEST + 10

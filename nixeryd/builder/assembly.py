@@ -16,7 +16,7 @@ from nixeryd.builder.progress import LayerDone, Progress
 from nixeryd.images.closures import Closure
 from nixeryd.images.digests import Digest
 from nixeryd.images.forest import build_forest
-from nixeryd.images.layering import plan_layers
+from nixeryd.images.layering import LayerPlan, plan_layers
 from nixeryd.images.manifests import (
     DEFAULT_ENVIRONMENT,
     MANIFEST_TYPE,
@@ -124,12 +124,19 @@ async def _pack(  # noqa: PLR0913, PLR0917  what layers are made of
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(plant)
-            for position, plan in enumerate(plans):
+            for position, plan in _largest_first(plans):
                 nursery.start_soon(pack, position, plan.paths)
+                # In that order: trio starts the tasks of one turn in any.
+                await trio.lowlevel.checkpoint()
     except* Exception as group:
         # One clear error for whoever asked; the others stopped because of it.
         raise _first(group) from group
     return [packed[position] for position in sorted(packed)]
+
+
+def _largest_first(plans: Sequence[LayerPlan]) -> list[tuple[int, LayerPlan]]:
+    """Order the work so that no core packs a large layer while others have none."""
+    return sorted(enumerate(plans), key=lambda plan: -plan[1].nar_size)
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

@@ -35,6 +35,8 @@ class Layers:
         self._locks = KeyedLocks()
         # Hashing takes a core: more at once would only share it.
         self._packers = trio.CapacityLimiter(os.cpu_count() or 1)
+        # Waiting for the disk takes none, and the disk likes company.
+        self._committers = trio.CapacityLimiter(8)
 
     @property
     def packing(self) -> int:
@@ -75,9 +77,7 @@ class Layers:
             if known and self._blobs.size(known.digest) == known.size:
                 lease.add(known.digest)
                 return known, True
-            packed = await trio.to_thread.run_sync(
-                self._store, pack, lease, limiter=self._packers
-            )
+            packed = await self._store(pack, lease)
             layer = LayerDescriptor(
                 digest=packed.digest,
                 diff_id=packed.diff_id,
@@ -87,11 +87,13 @@ class Layers:
             self._index.add_layer(key, layer, paths)
             return layer, False
 
-    def _store(self, pack: _Pack, lease: Lease) -> Packed:
+    async def _store(self, pack: _Pack, lease: Lease) -> Packed:
         with self._blobs.stage() as staged:
-            packed = pack(staged)
+            packed = await trio.to_thread.run_sync(pack, staged, limiter=self._packers)
             lease.add(packed.digest)
-            staged.commit(packed.digest)
+            await trio.to_thread.run_sync(
+                staged.commit, packed.digest, limiter=self._committers
+            )
         return packed
 
 

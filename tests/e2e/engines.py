@@ -4,11 +4,12 @@ Sockets have short paths (the kernel's limit is 108 bytes), so everything is in
 a directory made by `tempfile`, not in pytest's.
 """
 
+import json
 import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +45,15 @@ class Docker:
 
 
 @contextmanager
-def docker_engine() -> Iterator[Docker]:
-    """Start dockerd, wait until it answers, and clean up after it."""
+def docker_engine(settings: Mapping[str, object] | None = None) -> Iterator[Docker]:
+    """Start dockerd, wait until it answers, and clean up after it.
+
+    `settings` are its daemon.json.
+    """
     with _place("docker") as place:
         endpoint = place / "docker.sock"
-        (place / "daemon.json").write_text("{}")  # this machine's is not ours
+        # This machine's is not ours.
+        (place / "daemon.json").write_text(json.dumps(settings or {}))
         dockerd = Process(
             [
                 "dockerd",
@@ -110,6 +115,7 @@ class Podman:
             ],
             environment(
                 CONTAINERS_CONF=str(self.place / "containers.conf"),
+                CONTAINERS_REGISTRIES_CONF=str(self.place / "registries.conf"),
                 CONTAINERS_STORAGE_CONF=str(self.place / "storage.conf"),
                 PATH=_with_sbin(),
             ),
@@ -121,8 +127,11 @@ class Podman:
 
 
 @contextmanager
-def podman_engine() -> Iterator[Podman]:
-    """Prepare podman's stores, and remove them with all that is in them."""
+def podman_engine(registries: str = "") -> Iterator[Podman]:
+    """Prepare podman's stores, and remove them with all that is in them.
+
+    `registries` is its registries.conf.
+    """
     with _place("podman") as place:
         # Its locks would otherwise be in shared memory, common to all podmans.
         (place / "containers.conf").write_text('[engine]\nlock_type = "file"\n')
@@ -130,6 +139,7 @@ def podman_engine() -> Iterator[Podman]:
             '[storage]\ndriver = "overlay"\n'
             f'graphroot = "{place / "root"}"\nrunroot = "{place / "run"}"\n'
         )
+        (place / "registries.conf").write_text(registries)
         podman = Podman(place)
         try:
             yield podman

@@ -1,13 +1,14 @@
 """The daemon as a user starts it: `nixeryd serve`, a process of its own."""
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.processes import Process, environment
+from tests.e2e.processes import Process, environment, run
 from tests.e2e.registry import Registry
 
 NIXERYD = Path(sys.executable).with_name("nixeryd")
@@ -42,6 +43,16 @@ class Daemon(Registry):
     def data(self) -> Path:
         return data_dir(self.place)
 
+    @property
+    def mirror(self) -> Registry:
+        """The mirror listener of the same daemon."""
+        said = self.process.wait_for_line(r"^mirror +http://127\.0\.0\.1:(\d+)$")
+        return Registry(int(said[1]))
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `nixeryd` against this daemon."""
+        return run([NIXERYD, *words, f"--data-dir={self.data}"], _quiet(self.place))
+
 
 def data_dir(place: Path) -> Path:
     return place / "data"
@@ -54,15 +65,6 @@ def start(
     environ: Mapping[str, str | None] | None = None,
 ) -> Process:
     """Start `nixeryd serve`, cut off from what this user has configured."""
-    changes: dict[str, str | None] = {
-        "HOME": str(place / "home"),
-        "NIX_CONFIG": NIX_CONFIG,
-        "NIX_PATH": None,
-        "XDG_CACHE_HOME": None,
-        "XDG_CONFIG_HOME": None,
-        "XDG_DATA_HOME": None,
-        "XDG_RUNTIME_DIR": None,
-    }
     (place / "home").mkdir(parents=True, exist_ok=True)
     return Process(
         [
@@ -74,8 +76,24 @@ def start(
             f"--data-dir={data_dir(place)}",
             *flags,
         ],
-        environment(**{**changes, **(environ or {})}),
+        _quiet(place, environ),
     )
+
+
+def _quiet(
+    place: Path, environ: Mapping[str, str | None] | None = None
+) -> dict[str, str]:
+    """Give an environment without what this user has configured."""
+    changes: dict[str, str | None] = {
+        "HOME": str(place / "home"),
+        "NIX_CONFIG": NIX_CONFIG,
+        "NIX_PATH": None,
+        "XDG_CACHE_HOME": None,
+        "XDG_CONFIG_HOME": None,
+        "XDG_DATA_HOME": None,
+        "XDG_RUNTIME_DIR": None,
+    }
+    return environment(**{**changes, **(environ or {})})
 
 
 @contextmanager

@@ -40,6 +40,10 @@ class Image:
     def digest(self) -> str:
         return digest_of(self.manifest)
 
+    @property
+    def config_digest(self) -> str:
+        return digest_of(self.config)
+
 
 def make_image(repository: str, layers: Sequence[bytes]) -> Image:
     """Make an OCI image of these layers (any bytes: nobody here unpacks them)."""
@@ -75,11 +79,16 @@ class DebianRegistry:
     """A running docker-registry; pushing to it is plain, synchronous HTTP."""
 
     port: int
+    process: Process
     auth: tuple[str, str] | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        """Be gone."""
+        self.process.end()
 
     def push(self, image: Image, *tags: str) -> None:
         """Push all blobs, then the manifest under these tags."""
@@ -152,6 +161,6 @@ def run_registry(
     process = Process(["docker-registry", "serve", config])
     try:
         port = int(process.wait_for_line(r"listening on 127\.0\.0\.1:(\d+)")[1])
-        yield DebianRegistry(port, (USER, PASSWORD) if password else None)
+        yield DebianRegistry(port, process, (USER, PASSWORD) if password else None)
     finally:
         process.end()

@@ -12,19 +12,25 @@ the plan was made ends it, and a new plan is made.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set as AbstractSet
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 import trio
 
 from nixeryd.images.digests import Digest
-from nixeryd.images.retention import Eviction, Step, plan_eviction
+from nixeryd.images.retention import (
+    Blob,
+    Eviction,
+    Step,
+    plan_eviction,
+    plan_removal,
+)
 from nixeryd.images.sizes import render_size
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.holdings import read_holdings
+from nixeryd.store.holdings import Holdings, read_holdings
 from nixeryd.store.index import Index
 from nixeryd.store.leases import PULL
 from nixeryd.store.names import Name
@@ -47,6 +53,18 @@ class Evicted:
     manifests: int
     blobs: int
     names: tuple[Name, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cache:
+    """What is here while a plan is made, and what is leased."""
+
+    holdings: Holdings
+    blobs: Mapping[str, Blob]
+    busy: AbstractSet[str]
+
+
+_Make: TypeAlias = Callable[[_Cache], Eviction]
 
 
 class Evictor:
@@ -101,74 +119,110 @@ class Evictor:
         self.cap = cap
         self._grown.set()
 
-    async def evict(self, cap: int, *, dry_run: bool = False) -> Evicted:
-        """Bring the blobs down to `cap` bytes, as far as may be."""
-        async with self._lock:
-            done = Evicted(0, 0, 0, 0, ())
-            for _ in range(_ATTEMPTS):
-                plan, names = await self._plan(cap)
-                if dry_run:
-                    return _foresee(plan, names)
-                part, is_complete = await self._carry_out(plan)
-                done = Evicted(
-                    done.freed + part.freed,
-                    part.left,
-                    done.manifests + part.manifests,
-                    done.blobs + part.blobs,
-                    done.names + part.names,
-                )
-                if is_complete:
-                    break
-            if done.blobs or done.manifests:
-                log.info(
-                    "evicted",
-                    freed=render_size(done.freed),
-                    left=render_size(done.left),
-                    images=[str(name) for name in done.names],
-                )
-            return done
+    async def evict(
+        self, cap: int, *, dry_run: bool = False, spare_pulls: bool = True
+    ) -> Evicted:
+        """Bring the blobs down to `cap` bytes, as far as may be.
 
-    async def _plan(self, cap: int) -> tuple[Eviction, Sequence[Name]]:
+        Images that clients asked for lately stay if `spare_pulls`; those that builds
+        count on stay in any case.
+        """
+
+        def plan(cache: _Cache) -> Eviction:
+            return plan_eviction(
+                cache.holdings.held,
+                cache.blobs,
+                cap=cap,
+                busy=cache.busy,
+                loose_before=self._now() - GRACE,
+            )
+
+        async with self._lock:
+            if dry_run:
+                return _foresee(*await self._plan(plan, spare_pulls=spare_pulls))
+            return await self._do(plan, spare_pulls=spare_pulls)
+
+    async def remove(self, names: Sequence[Name]) -> Evicted:
+        """Forget names, and what only they lead to."""
+        manifests = [str(name.manifest) for name in names]
+
+        def plan(cache: _Cache) -> Eviction:
+            named = {str(name.manifest) for name in cache.holdings.names}
+            return plan_removal(
+                cache.holdings.held,
+                cache.blobs,
+                remove=[digest for digest in manifests if digest not in named],
+                named=named,
+                busy=cache.busy,
+            )
+
+        async with self._lock:
+            for name in names:
+                self._index.names.remove(name)
+                self._on_forgotten(name)
+            done = await self._do(plan, spare_pulls=False)
+            return replace(done, names=tuple(names))
+
+    async def _do(self, make: _Make, *, spare_pulls: bool) -> Evicted:
+        done = Evicted(0, 0, 0, 0, ())
+        for _ in range(_ATTEMPTS):
+            plan, _ = await self._plan(make, spare_pulls=spare_pulls)
+            part, is_complete = await self._carry_out(plan, spare_pulls=spare_pulls)
+            done = Evicted(
+                done.freed + part.freed,
+                part.left,
+                done.manifests + part.manifests,
+                done.blobs + part.blobs,
+                done.names + part.names,
+            )
+            if is_complete:
+                break
+        if done.blobs or done.manifests:
+            log.info(
+                "evicted",
+                freed=render_size(done.freed),
+                left=render_size(done.left),
+                images=[str(name) for name in done.names],
+            )
+        return done
+
+    async def _plan(
+        self, make: _Make, *, spare_pulls: bool
+    ) -> tuple[Eviction, Sequence[Name]]:
         self._uses.flush()
         holdings = await trio.to_thread.run_sync(read_holdings, self._index_path)
         listing = await trio.to_thread.run_sync(self._blobs.listing)
         self.total = sum(blob.size for blob in listing.values())
-        busy = {str(digest) for digest in self._blobs.leases.current()}
+        cache = _Cache(holdings, listing, self._leased(spare_pulls=spare_pulls))
+        return await trio.to_thread.run_sync(make, cache), holdings.names
 
-        def plan() -> Eviction:
-            return plan_eviction(
-                holdings.held,
-                listing,
-                cap=cap,
-                busy=busy,
-                loose_before=self._now() - GRACE,
-            )
+    def _leased(self, *, spare_pulls: bool) -> set[str]:
+        leases = self._blobs.leases
+        return set(map(str, leases.current() if spare_pulls else leases.of_builds()))
 
-        return await trio.to_thread.run_sync(plan), holdings.names
-
-    async def _carry_out(self, plan: Eviction) -> tuple[Evicted, bool]:
+    async def _carry_out(
+        self, plan: Eviction, *, spare_pulls: bool
+    ) -> tuple[Evicted, bool]:
         """Go as far as the plan holds; tell whether that was to its end."""
-        before = plan.freed + plan.left
         freed = manifests = blobs = 0
         names: list[Name] = []
         is_complete = True
         for batch in _batches(plan.steps):
             gone = {step.manifest for step in batch if step.manifest is not None}
             discarded = [digest for step in batch for digest in step.blobs]
-            leased = {str(digest) for digest in self._blobs.leases.current()}
+            leased = self._leased(spare_pulls=spare_pulls)
             if not leased.isdisjoint(gone.union(discarded)):
                 is_complete = False
                 break
             ended = self._index.names.forget(sorted(gone), discarded)
-            digests = map(Digest.parse, discarded)
-            trash = self._blobs.discard(digests)
+            trash = self._blobs.discard(map(Digest.parse, discarded))
             for name in ended:
                 self._on_forgotten(name)
             manifests += len(gone)
             blobs += len(discarded)
             names += ended
             freed += await trio.to_thread.run_sync(_unlink, trash)
-        left = before - freed
+        left = plan.freed + plan.left - freed
         self.total = left
         return Evicted(freed, left, manifests, blobs, tuple(names)), is_complete
 

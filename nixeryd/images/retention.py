@@ -84,6 +84,25 @@ def plan_eviction(
     return Eviction(tuple(steps), freed, pool.total)
 
 
+def plan_removal(
+    held: Sequence[Held],
+    blobs: Mapping[str, Blob],
+    *,
+    remove: Sequence[str],
+    named: AbstractSet[str],
+    busy: AbstractSet[str] = frozenset(),
+) -> Eviction:
+    """Say what goes with these manifests, pinned or not.
+
+    What only they name goes too, unless it is `named` otherwise. A manifest that an
+    index names stays, as that needs it; and `busy` blobs stay.
+    """
+    pool = _Pool(held, blobs, busy)
+    steps = [pool.forget(one) for one in pool.below(remove, named)]
+    freed = sum(blobs[digest].size for step in steps for digest in step.blobs)
+    return Eviction(tuple(steps), freed, pool.total)
+
+
 class _Pool:
     """What is left while the plan is made."""
 
@@ -130,18 +149,24 @@ class _Pool:
         waiting: set[str] = set()
         used = self._last_uses()
         for digest in sorted(used, key=lambda one: (used[one], one)):
-            if digest in self._exempt:
-                continue
-            if self._users[digest] > 1:
+            if digest not in self._exempt:
                 waiting.add(digest)
-                continue
-            due = [digest]
-            while due:
-                manifest = self._held[due.pop()]
-                yield manifest
-                freed = waiting.intersection(manifest.needs)
-                due += sorted(one for one in freed if self._users[one] == 1)
-                waiting.difference_update(due)
+                yield from self._unneeded([digest], waiting)
+
+    def below(self, start: Sequence[str], spared: AbstractSet[str]) -> Iterator[Held]:
+        """Give these manifests and what they name, as far as nobody else does."""
+        known = [one for one in dict.fromkeys(start) if one in self._held]
+        yield from self._unneeded(known, self._reach(known) - (spared - set(start)))
+
+    def _unneeded(self, start: Sequence[str], waiting: set[str]) -> Iterator[Held]:
+        """Give of `start`, and then of all that is `waiting`, what nobody needs."""
+        due = [one for one in start if one in waiting and self._users[one] == 1]
+        while due:
+            manifest = self._held[due.pop()]
+            waiting.discard(manifest.digest)
+            yield manifest
+            freed = waiting.intersection(manifest.needs)
+            due += sorted(one for one in freed if self._users[one] == 1)
 
     def forget(self, manifest: Held) -> Step:
         gone = []

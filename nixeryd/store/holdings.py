@@ -17,10 +17,14 @@ from nixeryd.store.names import SCHEMA, Name, Names
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """The manifests that are here, and the names that lead to them."""
+    """The manifests that are here, and the names that lead to them.
+
+    Those that are `mirrored` can be had again, and so what they need.
+    """
 
     held: tuple[Held, ...]
     names: tuple[Name, ...]
+    mirrored: frozenset[str]
 
 
 def read_holdings(path: Path) -> Holdings:
@@ -39,4 +43,6 @@ def read_holdings(path: Path) -> Holdings:
                 Held(digest, tuple(json.loads(blobs)), used or 0.0, digest in pinned)
                 for digest, blobs, used in rows
             ]
-    return Holdings(tuple(held), tuple(names))
+            rows = connection.execute("SELECT DISTINCT digest FROM mirrored_manifests")
+            mirrored = frozenset(digest for (digest,) in rows)
+    return Holdings(tuple(held), tuple(names), mirrored)

@@ -57,7 +57,11 @@ class Leases:
     def current(self) -> set[Digest]:
         """Give all that is leased now."""
         self._forget_ended()
-        held = set(self._until)
+        return self.of_builds().union(self._until)
+
+    def of_builds(self) -> set[Digest]:
+        """Give what builds count on now: what they lose, their images lose."""
+        held: set[Digest] = set()
         for lease in self._open:
             held.update(tuple(lease.digests))  # threads add to it
         return held

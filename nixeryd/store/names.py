@@ -32,7 +32,8 @@ CREATE TEMP VIEW names AS
 
 _NAMES = """
 SELECT kind, image, tag, repository, manifest, since, pins.tag IS NOT NULL
-FROM names LEFT JOIN pins USING (kind, image, tag)
+FROM names JOIN manifests ON manifests.digest = names.manifest
+LEFT JOIN pins USING (kind, image, tag)
 """
 
 # What says anything of a manifest, and of a blob.

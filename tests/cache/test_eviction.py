@@ -6,7 +6,9 @@ import trio.testing
 
 from nixeryd.cache.eviction import GRACE, Evictor
 from nixeryd.images.digests import Digest
+from nixeryd.images.freshness import Entry
 from nixeryd.store.index import StoredManifest
+from nixeryd.store.mirrored import Place
 from nixeryd.store.names import Kind
 from tests.cache.conftest import KB
 
@@ -106,19 +108,76 @@ async def test_what_a_build_counts_on_stays_though_its_image_goes(shelf, make):
     assert shelf.size == shared.size
 
 
-async def test_what_is_leased_after_the_plan_was_made_stays(shelf, make):
-    """The build finds a layer while the eviction is under way."""
+async def test_what_is_leased_while_the_plan_is_made_stays(shelf, make):
     for number in range(5):
         shelf.image(f"image{number}", f"layer{number}", used=number)
-    evictor = make()
-    plan, _ = await evictor._plan(0)
+    layer = shelf.index.layer("layer2")
     with shelf.blobs.leases.open() as lease:
-        lease.add(shelf.index.layer("layer2").digest)
-        evicted, is_complete = await evictor._carry_out(plan)
-        assert not is_complete
-        assert evicted.names == ()
+        # A plan asks for the time: in that moment a build finds the layer.
+        evictor = make(now=lambda: lease.add(layer.digest) or 0.0)
         await evictor.evict(0)
-        assert shelf.blobs.size(shelf.index.layer("layer2").digest) == 100 * KB
+    assert shelf.names == set()
+    assert shelf.size == layer.size
+    shelf.check()
+
+
+async def test_whoever_asks_for_room_gets_that_of_images_pulled_lately(shelf, make):
+    shelf.uses.manifest(shelf.image("pulled", "a", used=1))
+    shelf.image("building", "b", used=1)
+    with shelf.blobs.leases.open() as lease:
+        lease.add(shelf.index.names.find(Kind.NIX, '"building"', "latest").manifest)
+        await make().evict(0, spare_pulls=False)
+    assert shelf.names == {"building"}
+    shelf.check()
+
+
+async def test_a_name_is_removed_with_what_only_it_leads_to(shelf, make):
+    shelf.image("one", "base", "a", used=1)
+    shelf.image("two", "base", "b", used=2)
+    name = shelf.index.names.find(Kind.NIX, '"one"', "latest")
+    shelf.uses.manifest(name.manifest)
+    evictor = make()
+    removed = await evictor.remove([name])
+    assert [str(one) for one in removed.names] == ["one:latest"]
+    assert evictor.ended == ["one"]
+    assert removed.manifests == 1
+    assert removed.left == shelf.size
+    assert shelf.names == {"two"}
+    assert shelf.index.layer("a") is None
+    shelf.check()
+
+
+async def test_what_has_another_name_stays_when_one_is_removed(shelf, make):
+    digest = shelf.image("one", "a", used=1)
+    shelf.index.set_tag('"one"', "work", "one", digest, 1)
+    removed = await make().remove([shelf.index.names.find(Kind.NIX, '"one"', "work")])
+    assert (removed.freed, removed.manifests) == (0, 0)
+    assert [str(name) for name in shelf.index.names.all()] == ["one:latest"]
+    shelf.check()
+
+
+async def test_a_mirrored_image_goes_with_what_its_index_names(shelf, make):
+    shelf.image("nix", "base", used=1)
+    place = Place("docker.io", "library/nginx")
+    base = shelf.index.layer("base").digest
+    digests = []
+    for body, needs in [(b"amd64", (base, shelf.layer("n").digest)), (b"index", ())]:
+        digest = shelf.blobs.put(body)
+        stored = StoredManifest(digest, "type", needs or tuple(digests), 0)
+        shelf.index.add_manifest(stored)
+        shelf.index.mirrored.add_manifest(place, digest)
+        digests.append(digest)
+    for tag, gone in [("1.27", False), ("1.0", True)]:
+        shelf.index.mirrored.set_tag(place, tag, Entry(digests[1], 5.0, gone))
+    name = shelf.index.names.find(Kind.MIRRORED, str(place), "1.27")
+    assert str(name) == "docker.io/library/nginx:1.27"
+    assert (name.manifest, name.since) == (digests[1], 5.0)
+    assert shelf.index.names.find(Kind.MIRRORED, str(place), "1.0") is None
+    removed = await make().remove([name])
+    assert removed.manifests == 2
+    assert shelf.names == {"nix"}
+    assert shelf.index.mirrored.places(digests[0]) == []
+    assert shelf.blobs.size(base) is not None
     shelf.check()
 
 

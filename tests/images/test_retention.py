@@ -3,7 +3,14 @@
 from hypothesis import given, strategies as st
 
 from nixeryd.images.digests import Digest
-from nixeryd.images.retention import Blob, Eviction, Held, Step, plan_eviction
+from nixeryd.images.retention import (
+    Blob,
+    Eviction,
+    Held,
+    Step,
+    plan_eviction,
+    plan_removal,
+)
 
 
 def digest(name: str) -> str:
@@ -224,3 +231,46 @@ def test_ten_thousand_images_are_planned():
     plan = plan_eviction(images, here, cap=0)
     assert plan.left == 0
     assert len(plan.steps) == len(images)
+
+
+def test_a_removal_takes_what_only_the_removed_needs():
+    images = [held("one", "base", "a", pinned=True), held("two", "base", "b")]
+    here = blobs(one=1, two=1, base=100, a=10, b=10)
+    plan = plan_removal(images, here, remove=names("one"), named=set(names("two")))
+    assert plan == Eviction((step("one", "one", "a"),), freed=11, left=111)
+
+
+def test_a_removed_index_takes_what_it_names_unless_that_has_a_name():
+    images = [
+        held("index", "amd64", "arm64"),
+        held("amd64", "a"),
+        held("arm64", "b"),
+        held("other", "b"),
+    ]
+    here = blobs(index=1, amd64=1, arm64=1, a=5, b=5, other=1)
+    plan = plan_removal(
+        images, here, remove=names("index"), named=set(names("arm64", "other"))
+    )
+    assert plan.steps == (step("index", "index"), step("amd64", "amd64", "a"))
+
+
+def test_what_an_index_names_is_not_removed_alone():
+    images = [held("index", "amd64"), held("amd64", "a")]
+    here = blobs(index=1, amd64=1, a=5)
+    plan = plan_removal(images, here, remove=names("amd64"), named=set(names("index")))
+    assert plan == Eviction((), freed=0, left=7)
+
+
+def test_a_removal_leaves_what_somebody_counts_on():
+    here = blobs(m=1, a=5)
+    busy = set(names("a"))
+    plan = plan_removal(
+        [held("m", "a")], here, remove=names("m"), named=set(), busy=busy
+    )
+    assert plan.steps == (step("m", "m"),)
+
+
+def test_what_is_not_there_or_named_twice_is_removed_once():
+    here = blobs(m=1)
+    plan = plan_removal([held("m")], here, remove=names("m", "gone", "m"), named=set())
+    assert plan == Eviction((step("m", "m"),), freed=1, left=0)

@@ -23,11 +23,8 @@ let
     attrNames
     elem
     filter
-    functionArgs
     head
-    intersectAttrs
     isAttrs
-    isFunction
     isString
     listToAttrs
     map
@@ -35,7 +32,6 @@ let
     replaceStrings
     split
     tail
-    toXML
     tryEval
     typeOf
     ;
@@ -44,42 +40,7 @@ let
   upper = [ "A" "B" "C" "D" "E" "F" "G" "H" "I" "J" "K" "L" "M" "N" "O" "P" "Q" "R" "S" "T" "U" "V" "W" "X" "Y" "Z" ];
   toLower = replaceStrings upper lower;
 
-  # --- the package set -----------------------------------------------------
-
-  # What the user's own ~/.config/nixpkgs says is left out on purpose: an image
-  # is made of its name and its source, and of nothing else.
-  wanted = {
-    inherit system;
-    config = { };
-    overlays = [ ];
-  };
-
-  # A function gets what it asks for and no more. `args: …` and `{ ... }: …`
-  # ask for nothing by name and take all; only `{ }: …` takes nothing at all,
-  # and toXML is the one primitive that tells these apart.
-  call =
-    function:
-    let
-      formals = functionArgs function;
-      pattern = toXML function;
-      takesAll = match ".*<varpat.*" pattern != null || match ".*<attrspat[^>]*ellipsis=.*" pattern != null;
-    in
-    function (if formals == { } && takesAll then wanted else intersectAttrs formals wanted);
-
-  imported = if flake == null then import source else fromFlake;
-  packageSet = if isFunction imported then call imported else imported;
-
-  # What an image of a flake may hold: its packages, and those of the nixpkgs that it
-  # is locked to, for a shell and the certificates.
-  fromFlake =
-    let
-      locked = builtins.getFlake flake;
-      of = outputs: outputs.legacyPackages.${system} or { } // outputs.packages.${system} or { };
-      old = locked.defaultPackage.${system} or null;
-    in
-    of (locked.inputs.nixpkgs or { })
-    // (if old == null then { } else { default = old; })
-    // of locked;
+  packageSet = import ./package-set.nix { inherit source system flake; };
 
   # --- one name ------------------------------------------------------------
 
@@ -188,12 +149,12 @@ let
     else
       { status = "failed"; };
 in
-if !isAttrs packageSet then
-  throw "${source} is no package set: it evaluates to a ${typeOf packageSet}"
-else
+# Also for no names at all: whoever asks wants to know whether the set is one.
+builtins.seq packageSet (
   listToAttrs (
     map (name: {
       inherit name;
       value = guarded name;
     }) (builtins.fromJSON names)
   )
+)

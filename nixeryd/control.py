@@ -33,6 +33,7 @@ from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.prefetch import Prefetch, Wanted
 from nixeryd.origins import flatten
 from nixeryd.reload import Reloading
+from nixeryd.sources.search import Search
 from nixeryd.sources.source import Configured
 from nixeryd.store.index import Index
 
@@ -58,6 +59,7 @@ class Control:
         route: Callable[[tuple[str, ...]], Nix | Upstream],
         prefetch: Prefetch,
         source: Configured,
+        search: Search,
         platform: Platform,
         listeners: Mapping[str, Sequence[str]],
         data_dir: Path,
@@ -72,6 +74,7 @@ class Control:
         self._index = index
         self._evictor = evictor
         self._source = source
+        self._search = search
         self._reloading = reloading
         self._listeners = listeners
         self._data_dir = data_dir
@@ -165,6 +168,16 @@ class Control:
                 ),
             ]
         )
+
+    async def search(
+        self, query: str, limit: int, *, describe: bool
+    ) -> Mapping[str, object]:
+        """Find packages of the default source by their names."""
+        found = await self._search.find(query, limit, describe=describe)
+        return {
+            "source": self._source.name,
+            "packages": [asdict(package) for package in found],
+        }
 
     async def set_offline(self, *, offline: bool) -> None:
         """Never touch the network from now on, or do again."""

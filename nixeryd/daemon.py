@@ -41,6 +41,7 @@ from nixeryd.offline import Offline
 from nixeryd.registry import Registry
 from nixeryd.reload import Reloading
 from nixeryd.sources.opening import open_sources
+from nixeryd.sources.search import Search
 from nixeryd.sources.source import Configured
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
@@ -170,6 +171,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 route=lambda components: registry.decide(components, Origin()),
                 prefetch=Prefetch(mirror, nursery),
                 source=sources.default,
+                search=Search(sources.default, nix, _system(), places.root / "search"),
                 platform=_platform(),
                 listeners={door.value: found for door, found in addresses.items()},
                 data_dir=places.root,

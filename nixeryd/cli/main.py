@@ -18,6 +18,7 @@ NO_DAEMON = 3
 _COMMANDS = {
     "serve": "nixeryd.cli.serve:serve",
     "pull": "nixeryd.cli.pull:pull",
+    "search": "nixeryd.cli.search:search",
     "status": "nixeryd.cli.status:status",
     "setup": "nixeryd.cli.setup:setup",
     "config": "nixeryd.cli.config:config",

@@ -69,6 +69,11 @@ def parse_reference(text: str) -> Digest | str:
     return text
 
 
+def spells_component(text: str) -> bool:
+    """Tell whether this can be a component of a repository name."""
+    return _COMPONENT.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class NamePolicy:
     """What a name leaves open: the default system, and the packages to add."""

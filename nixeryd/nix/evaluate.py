@@ -9,7 +9,6 @@ root only what is built. `realise` notices if one was collected in between.
 """
 
 import json
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,10 +17,10 @@ from typing import Any
 
 import trio
 
-from nixeryd import paths
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.nix import messages
 from nixeryd.nix.hints import nearest
+from nixeryd.nix.packageset import EvaluationFailed, PackageSet
 from nixeryd.nix.process import Nix, NixFailed
 
 _AT_ONCE = 2  # evaluations side by side; one of nixpkgs takes some 500 MB
@@ -65,17 +64,6 @@ class PackagesNotFound(RegistryError):  # noqa: N818  the interface's name
         self.names = tuple(names)
 
 
-class EvaluationFailed(RegistryError):  # noqa: N818  the interface's name
-    """Nix refused: 403, the status whose message clients show.
-
-    `names` are the packages that failed; empty if it is the source itself.
-    """
-
-    def __init__(self, message: str, names: Sequence[str] = ()) -> None:
-        super().__init__(ErrorCode.DENIED, message)
-        self.names = tuple(names)
-
-
 @dataclass(frozen=True, slots=True)
 class _Problem:
     name: str
@@ -85,51 +73,21 @@ class _Problem:
 
 async def evaluate(
     nix: Nix,
-    source: Path,
+    source: PackageSet | Path,
     packages: Sequence[str],
     system: str,
     *,
-    called: str | None = None,
+    optional: Collection[str] = (),
 ) -> Evaluation:
-    """Evaluate packages of the set at `source`, a directory or a .nix file.
+    """Evaluate packages of a set; a path is that of a directory or a .nix file.
 
-    `called` is how messages name the source, if not by its path.
-    Raises `PackagesNotFound` or `EvaluationFailed`, which name all bad packages.
+    Of `optional` names those that are no packages are left out. Raises
+    `PackagesNotFound` or `EvaluationFailed`, which name all bad packages.
     """
-    source = Path(os.path.abspath(source))  # noqa: ASYNC240, PTH100  reads the cwd only
-    if not await trio.Path(source).exists():
-        raise EvaluationFailed(f"the package source {source} does not exist")
-    called = called or str(source)
-    query = partial(_query, nix, ["source", str(source)], system)
-    return await _evaluate(query, packages, (), called)
-
-
-async def evaluate_flake(
-    nix: Nix,
-    flake: str,
-    packages: Sequence[str],
-    system: str,
-    *,
-    optional: Collection[str],
-) -> Evaluation:
-    """Evaluate packages of a flake, or of the nixpkgs that it is locked to.
-
-    `flake` is a reference such as git+file:///home/u/app. Of `optional` names those
-    that are no packages are left out. Else as `evaluate`.
-    """
-    features = ["--option", "experimental-features", "nix-command flakes"]
-    # A path that is never read: without a source there is no resolve.nix.
-    where = ["source", "/", "--argstr", "flake", flake, *features]
-    query = partial(_query, nix, where, system)
-    return await _evaluate(query, packages, optional, flake)
-
-
-async def _evaluate(
-    query: "partial[Any]",
-    packages: Sequence[str],
-    optional: Collection[str],
-    called: str,
-) -> Evaluation:
+    package_set = PackageSet(source) if isinstance(source, Path) else source
+    await package_set.check()
+    called = package_set.called
+    query = partial(_query, nix, package_set, system)
     try:
         answers = await query(packages)
     except NixFailed:
@@ -166,34 +124,21 @@ async def _evaluate(
 
 async def _query(
     nix: Nix,
-    where: Sequence[str],
+    package_set: PackageSet,
     system: str,
     names: Sequence[str],
     *,
     catch: bool = True,
 ) -> dict[str, Any]:
-    stdout = await nix.run(
-        [
-            "nix-instantiate",
-            "--eval",
-            "--strict",
-            "--json",
-            "--read-write-mode",  # writes the derivations, which --eval alone doesn't
-            str(paths.nix_dir() / "resolve.nix"),
-            "--argstr",
-            *where,
-            "--argstr",
-            "names",
-            json.dumps(list(names)),
-            "--argstr",
-            "system",
-            system,
-            "--argstr",
-            "catch",
-            "yes" if catch else "no",
-        ]
+    answers: dict[str, Any] = await package_set.ask(
+        nix,
+        "resolve.nix",
+        {
+            "names": json.dumps(list(names)),
+            "system": system,
+            "catch": "yes" if catch else "no",
+        },
     )
-    answers: dict[str, Any] = json.loads(stdout)
     return answers
 
 
@@ -246,3 +191,12 @@ def _error(source: str, problems: Sequence[_Problem]) -> RegistryError:
     if any(problem.is_missing for problem in problems):
         return PackagesNotFound(message, names)
     return EvaluationFailed(message, names)
+
+
+__all__ = [
+    "Evaluation",
+    "EvaluationFailed",
+    "PackagesNotFound",
+    "ResolvedPackage",
+    "evaluate",
+]

@@ -1,5 +1,7 @@
 """A commit of a repository: built from there, no working tree touched."""
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from nixeryd.git.command import GitFailed
@@ -8,6 +10,7 @@ from nixeryd.git.trees import Trees
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation, evaluate
+from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
 from nixeryd.sources.source import State
 
@@ -34,22 +37,25 @@ class Commit:
         """Give the commit."""
         return self.commit
 
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[PackageSet]:
+        """Lay the commit's files out; raises `RegistryError` if it lacks some."""
+        async with AsyncExitStack() as stack:
+            try:
+                await self.repository.verify(self.commit)
+                hold = self.trees.hold(self.repository, self.commit)
+                tree = await stack.enter_async_context(hold)
+            except NoSuchRef as error:
+                raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, str(error)) from error
+            except GitFailed as error:
+                message = f"{self.called}: {error}"
+                raise RegistryError(ErrorCode.DENIED, message) from error
+            yield PackageSet(tree / self.repository.inside, label=self.called)
+
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate the commit's files; raises `RegistryError`."""
-        try:
-            await self.repository.verify(self.commit)
-            async with self.trees.hold(self.repository, self.commit) as tree:
-                return await evaluate(
-                    nix,
-                    tree / self.repository.inside,
-                    image.packages,
-                    image.system,
-                    called=self.called,
-                )
-        except NoSuchRef as error:
-            raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, str(error)) from error
-        except GitFailed as error:
-            raise RegistryError(ErrorCode.DENIED, f"{self.called}: {error}") from error
+        async with self.open() as found:
+            return await evaluate(nix, found, image.packages, image.system)
 
 
 async def commit_at(

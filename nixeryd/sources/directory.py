@@ -1,5 +1,7 @@
 """A directory that Nix imports, such as a checkout of nixpkgs; edits included."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from nixeryd.git.trees import Trees
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation, evaluate
+from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
 from nixeryd.sources.commit import Commit, commit_at
 from nixeryd.sources.source import State
@@ -67,9 +70,16 @@ class Directory:
         """Give the commit, "-dirty" behind it if files differ; None without git."""
         return await describe(self.path)
 
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[PackageSet]:
+        """Give what is there now."""
+        await trio.lowlevel.checkpoint()
+        yield PackageSet(self.path)
+
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate what is there now."""
-        return await evaluate(nix, self.path, image.packages, image.system)
+        async with self.open() as found:
+            return await evaluate(nix, found, image.packages, image.system)
 
 
 async def describe(path: Path) -> str | None:

@@ -6,6 +6,8 @@ which never changes; Nix fetches and caches it.
 """
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -18,7 +20,8 @@ from nixeryd.git.repository import NoSuchRef, Repository, open_repository
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.nix import messages
-from nixeryd.nix.evaluate import Evaluation, EvaluationFailed, evaluate_flake
+from nixeryd.nix.evaluate import Evaluation, EvaluationFailed, evaluate
+from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.sources.directory import describe
 from nixeryd.sources.source import State
@@ -48,9 +51,16 @@ class LockedFlake:
         """Give the commit, if it is of a repository."""
         return self.commit
 
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[PackageSet]:
+        """Give it by its reference."""
+        await trio.lowlevel.checkpoint()
+        yield PackageSet(flake=self.reference)
+
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate its packages."""
-        return await _evaluate(nix, self.reference, image)
+        async with self.open() as found:
+            return await _evaluate(nix, found, image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +115,26 @@ class LocalFlake:
         """Give the commit, "-dirty" behind it if files differ; None without git."""
         return await describe(self.path)
 
-    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
-        """Evaluate what is there now."""
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[PackageSet]:
+        """Give what is there now."""
         try:
             reference = _git_url(await open_repository(self.path), self.path)
         except NoRepository:
             reference = f"path:{quote(str(self.path))}"
         except GitFailed as error:
             raise RegistryError(ErrorCode.DENIED, f"{self.path}: {error}") from error
-        try:
-            return await _evaluate(nix, reference, image)
-        except EvaluationFailed as error:
-            raise EvaluationFailed(
-                str(error) + _hint(self.path, str(error)), error.names
-            ) from error
+        yield PackageSet(flake=reference)
+
+    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+        """Evaluate what is there now."""
+        async with self.open() as found:
+            try:
+                return await _evaluate(nix, found, image)
+            except EvaluationFailed as error:
+                raise EvaluationFailed(
+                    str(error) + _hint(self.path, str(error)), error.names
+                ) from error
 
 
 @dataclass(slots=True, eq=False)
@@ -178,9 +194,9 @@ class RemoteFlake:
         return LockedFlake(self.name, reference, said.get("revision"))
 
 
-async def _evaluate(nix: Nix, reference: str, image: ImageName) -> Evaluation:
-    return await evaluate_flake(
-        nix, reference, image.packages, image.system, optional=image.optional
+async def _evaluate(nix: Nix, found: PackageSet, image: ImageName) -> Evaluation:
+    return await evaluate(
+        nix, found, image.packages, image.system, optional=image.optional
     )
 
 

@@ -4,11 +4,13 @@
 in one state.
 """
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation
+from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
 
 
@@ -46,6 +48,14 @@ class Source(Protocol):
         ...
 
 
+class Searchable(Source, Protocol):
+    """A source that is a whole package set."""
+
+    def open(self) -> AbstractAsyncContextManager[PackageSet]:
+        """Give what Nix evaluates, while it is there; raises `RegistryError`."""
+        ...
+
+
 class Configured(Protocol):
     """A source as the user named it.
 
@@ -62,11 +72,11 @@ class Configured(Protocol):
     @property
     def watch(self) -> str: ...
 
-    async def now(self) -> Source:
+    async def now(self) -> Searchable:
         """Give the source as it is now; raises `RegistryError`."""
         ...
 
-    async def at(self, ref: str) -> Source:
+    async def at(self, ref: str) -> Searchable:
         """Give it at a ref or commit; MANIFEST_UNKNOWN if there is none."""
         ...
 

@@ -7,6 +7,8 @@ the fingerprint; a GC root keeps the last one.
 
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.nix import messages
 from nixeryd.nix.evaluate import Evaluation, evaluate
+from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.sources.source import State
 
@@ -57,11 +60,16 @@ class Unpacked:
             return None
         return text.strip() or None
 
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[PackageSet]:
+        """Give it as it is in the store."""
+        await trio.lowlevel.checkpoint()
+        yield PackageSet(self.path, label=self.called)
+
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate it from the store."""
-        return await evaluate(
-            nix, self.path, image.packages, image.system, called=self.called
-        )
+        async with self.open() as found:
+            return await evaluate(nix, found, image.packages, image.system)
 
 
 @dataclass(slots=True, eq=False)

@@ -41,6 +41,14 @@ class OfflineRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offline: bool
 
 
+class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of `GET /api/v1/search`; describing takes Nix a moment."""
+
+    q: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
+    describe: bool = False
+
+
 def install_health(app: QuartTrio) -> None:
     """Add `/healthz`: the daemon accepts connections and answers."""
 
@@ -69,6 +77,12 @@ def install_api(app: QuartTrio, control: Control, door: Door) -> None:
     async def metrics() -> Response:
         return respond(200, control.metrics().encode(), content_type=_METRICS)
 
+    @app.get("/api/v1/search")
+    async def search() -> Response:
+        asked = _search_request(request.args)
+        found = await control.search(asked.q, asked.limit, describe=asked.describe)
+        return respond(200, json.dumps(found).encode())
+
     @app.post("/api/v1/pull")
     async def pull() -> Response:
         check_may_change(door)
@@ -82,6 +96,13 @@ def install_api(app: QuartTrio, control: Control, door: Door) -> None:
         asked = await _body(OfflineRequest)
         await control.set_offline(offline=asked.offline)
         return respond(200, msgspec.json.encode(asked))
+
+
+def _search_request(arguments: Mapping[str, str]) -> SearchRequest:
+    try:
+        return msgspec.convert(dict(arguments), SearchRequest, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"/api/v1/search?q=…: {error}") from error
 
 
 async def _body(kind: type[T]) -> T:

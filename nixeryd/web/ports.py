@@ -147,6 +147,12 @@ class Control(Protocol):
         """
         ...
 
+    async def search(
+        self, query: str, limit: int, *, describe: bool
+    ) -> Mapping[str, object]:
+        """Find packages of the default source; `packages` are JSON values."""
+        ...
+
     async def set_offline(self, *, offline: bool) -> None:
         """Never touch the network from now on, or do again."""
         ...

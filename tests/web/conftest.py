@@ -254,6 +254,10 @@ class MemoryControl:
     def metrics(self):
         return "nixeryd_up 1\n"
 
+    async def search(self, query, limit, *, describe):
+        self.searched = (query, limit, describe)
+        return {"source": "demo", "packages": []}
+
     async def set_offline(self, *, offline):
         self.offline = offline
 

@@ -225,3 +225,20 @@ async def test_a_daemon_that_stops_says_when_to_ask_again(main, registry):
     answer = await main.get("/v2/a/manifests/latest")
     assert (answer.status, answer.headers["retry-after"]) == (429, "2")
     assert answer.json["errors"][0]["code"] == "TOOMANYREQUESTS"
+
+
+async def test_a_search_is_answered_on_every_door_but_the_mirrors(
+    main, mirror, admin, control
+):
+    for server in (main, admin):
+        answer = await server.get("/api/v1/search?q=py+req&limit=5&describe=1")
+        assert answer.json == {"source": "demo", "packages": []}
+        assert control.searched == ("py req", 5, True)
+        await server.get("/api/v1/search?q=a")
+        assert control.searched == ("a", 20, False)
+    assert (await mirror.get("/api/v1/search?q=a")).status == 404
+
+
+@pytest.mark.parametrize("query", ["", "q=", "q=a&limit=0", "q=a&limit=x", "q=a&z=1"])
+async def test_a_search_for_nothing_is_a_bad_request(main, query):
+    assert (await main.get(f"/api/v1/search?{query}")).status == 400

@@ -1,0 +1,62 @@
+# The package set of a source: an attribute set, whatever the source is written like.
+#
+#   source   path of a directory with default.nix, or of a file
+#   system   what to build for
+#   flake    reference of a flake, whose packages are the package set then
+{
+  source,
+  system,
+  flake ? null,
+}:
+
+let
+  inherit (builtins)
+    functionArgs
+    intersectAttrs
+    isAttrs
+    isFunction
+    match
+    toXML
+    typeOf
+    ;
+
+  # What the user's own ~/.config/nixpkgs says is left out on purpose: an image
+  # is made of its name and its source, and of nothing else.
+  wanted = {
+    inherit system;
+    config = { };
+    overlays = [ ];
+  };
+
+  # A function gets what it asks for and no more. `args: …` and `{ ... }: …`
+  # ask for nothing by name and take all; only `{ }: …` takes nothing at all,
+  # and toXML is the one primitive that tells these apart.
+  call =
+    function:
+    let
+      formals = functionArgs function;
+      pattern = toXML function;
+      takesAll = match ".*<varpat.*" pattern != null || match ".*<attrspat[^>]*ellipsis=.*" pattern != null;
+    in
+    function (if formals == { } && takesAll then wanted else intersectAttrs formals wanted);
+
+  imported = if flake == null then import source else fromFlake;
+  packageSet = if isFunction imported then call imported else imported;
+
+  # What an image of a flake may hold: its packages, and those of the nixpkgs that it
+  # is locked to, for a shell and the certificates.
+  fromFlake =
+    let
+      locked = builtins.getFlake flake;
+      of = outputs: outputs.legacyPackages.${system} or { } // outputs.packages.${system} or { };
+      old = locked.defaultPackage.${system} or null;
+    in
+    of (locked.inputs.nixpkgs or { })
+    // (if old == null then { } else { default = old; })
+    // of locked;
+in
+# A list or a string would fail later, and with less to say.
+if isAttrs packageSet then
+  packageSet
+else
+  throw "${if flake == null then source else flake} is no package set: it evaluates to a ${typeOf packageSet}"

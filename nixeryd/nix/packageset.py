@@ -1,0 +1,78 @@
+"""A package set, as Nix is told of it: a path or a flake, and what people call it.
+
+The law: what is asked of it reaches Nix as strings and never as code.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from nixeryd import paths
+from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.nix.process import Nix
+
+_FLAKES = ("--option", "experimental-features", "nix-command flakes")
+
+
+class EvaluationFailed(RegistryError):  # noqa: N818  the interface's name
+    """Nix refused: 403, the status whose message clients show.
+
+    `names` are the packages that failed; empty if it is the source itself.
+    """
+
+    def __init__(self, message: str, names: Sequence[str] = ()) -> None:
+        super().__init__(ErrorCode.DENIED, message)
+        self.names = tuple(names)
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSet:
+    """The set at `path`, a directory or a .nix file; or of a `flake`.
+
+    A flake's reference is such as git+file:///home/u/app. `label` is how messages
+    name the set, if not by its place.
+    """
+
+    path: Path | None = None
+    flake: str | None = None
+    label: str | None = None
+
+    @property
+    def called(self) -> str:
+        """Its name in messages."""
+        return self.label or self.flake or os.path.abspath(self.path or "")  # noqa: PTH100  text
+
+    async def check(self) -> None:
+        """Raise `EvaluationFailed` if it is not there at all."""
+        if self.path is not None and not await trio.Path(self.path).exists():
+            raise EvaluationFailed(f"the package source {self.called} does not exist")
+
+    async def ask(self, nix: Nix, file: str, arguments: Mapping[str, str]) -> Any:
+        """Evaluate one of our own files, which gets the set and these strings.
+
+        Gives its JSON; derivations on the way are written. Raises `NixFailed`.
+        """
+        # nix-instantiate wants an absolute path, or takes it for one of <…>.
+        place = str(Path("/") if self.path is None else self.path.absolute())
+        said = {"source": place, **arguments}
+        if self.flake is not None:
+            said["flake"] = self.flake
+        strings = [part for pair in said.items() for part in ("--argstr", *pair)]
+        stdout = await nix.run(
+            [
+                "nix-instantiate",
+                "--eval",
+                "--strict",
+                "--json",
+                "--read-write-mode",  # writes derivations, which --eval alone doesn't
+                str(paths.nix_dir() / file),
+                *strings,
+                *(_FLAKES if self.flake is not None else ()),
+            ]
+        )
+        return json.loads(stdout)

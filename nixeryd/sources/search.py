@@ -1,0 +1,155 @@
+"""Searching the default source: its names, listed once per state of it.
+
+Names are kept on disk under the source's fingerprint; where there is none, they
+are listed each time. What is to be said about a package needs it evaluated, so
+only the few that are shown are, and that is remembered while the daemon runs.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from nixeryd.images.errors import RegistryError
+from nixeryd.images.search import NESTED, Match, search
+from nixeryd.nix import messages
+from nixeryd.nix.packageset import EvaluationFailed, PackageSet
+from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.sources.source import Configured, Searchable
+
+_REMEMBERED = 2000  # descriptions
+
+
+class _Names(msgspec.Struct, frozen=True):
+    fingerprint: str
+    nested: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A package that may be meant; texts are "" where nothing is known."""
+
+    name: str
+    attribute: str
+    version: str = ""
+    description: str = ""
+
+
+class Search:
+    """Searches one source; `directory` keeps its names."""
+
+    def __init__(
+        self, source: Configured, nix: Nix, system: str, directory: Path
+    ) -> None:
+        self._source = source
+        self._nix = nix
+        self._system = system
+        self._file = directory / f"{source.name}.json"
+        self._names: _Names | None = None
+        self._described: dict[tuple[str, str], Mapping[str, str] | None] = {}
+        self._lock = trio.Lock()
+
+    async def find(self, query: str, limit: int, *, describe: bool) -> list[Found]:
+        """Give the names that match best; raises `RegistryError`.
+
+        With `describe` what is no package, or does not evaluate, is left out.
+        """
+        source = await self._source.now()
+        fingerprint = await source.fingerprint()
+        async with self._lock:
+            names = await self._list(source, fingerprint)
+            wanted = 2 * limit if describe else limit  # some will be left out
+            matches = await trio.to_thread.run_sync(search, names, query, wanted)
+            if not describe:
+                return [Found(match.name, match.attribute) for match in matches]
+            told = await self._describe(source, fingerprint, matches)
+        return [
+            Found(match.name, match.attribute, **told[match.attribute])
+            for match in matches
+            if told[match.attribute] is not None
+        ][:limit]
+
+    async def _list(self, source: Searchable, fingerprint: str | None) -> Sequence[str]:
+        if self._names is None:
+            self._names = await trio.to_thread.run_sync(_read, self._file)
+        known = self._names
+        if known is not None and (known.fingerprint, known.nested) == (
+            fingerprint,
+            NESTED,
+        ):
+            return known.names
+        names: list[str] = await self._ask(source, [])
+        if fingerprint is not None and fingerprint == await source.fingerprint():
+            self._names = _Names(fingerprint, NESTED, tuple(names))
+            self._described.clear()
+            await trio.to_thread.run_sync(_write, self._file, self._names)
+        return names
+
+    async def _describe(
+        self, source: Searchable, fingerprint: str | None, matches: Sequence[Match]
+    ) -> dict[str, Any]:
+        told = {
+            match.attribute: self._described[fingerprint, match.attribute]
+            for match in matches
+            if fingerprint is not None
+            and (fingerprint, match.attribute) in self._described
+        }
+        unknown = [m.attribute for m in matches if m.attribute not in told]
+        if unknown:
+            try:
+                new: dict[str, Any] = await self._ask(source, unknown)
+            except RegistryError:
+                # One of them breaks off the whole evaluation: say the names alone.
+                return {**{name: {} for name in unknown}, **told}
+            told |= new
+            if fingerprint is not None and len(self._described) < _REMEMBERED:
+                self._described |= {(fingerprint, name): new[name] for name in new}
+        return told
+
+    async def _ask(self, source: Searchable, names: Sequence[str]) -> Any:
+        async with source.open() as found:
+            await found.check()
+            try:
+                return await self._query(found, names, NESTED)
+            except NixFailed as error:
+                if names:
+                    raise _failure(found, error) from error
+            try:
+                # A nested set may break off all: then without them.
+                return await self._query(found, names, ())
+            except NixFailed as error:
+                raise _failure(found, error) from error
+
+    async def _query(
+        self, found: PackageSet, names: Sequence[str], nested: Sequence[str]
+    ) -> Any:
+        arguments = {
+            "system": self._system,
+            "names": json.dumps(names),
+            "nested": json.dumps(nested),
+        }
+        return await found.ask(self._nix, "search.nix", arguments)
+
+
+def _failure(found: PackageSet, error: NixFailed) -> EvaluationFailed:
+    told = messages.error_message(error.stderr)
+    return EvaluationFailed(f"{found.called} does not evaluate: {told}")
+
+
+def _read(file: Path) -> _Names | None:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Names)
+    except (OSError, msgspec.DecodeError):
+        return None  # not there yet, or of another version: it is only a cache
+
+
+def _write(file: Path, names: _Names) -> None:
+    file.parent.mkdir(exist_ok=True)
+    staged = file.with_suffix(".new")
+    staged.write_bytes(msgspec.json.encode(names))
+    staged.replace(file)

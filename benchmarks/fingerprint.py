@@ -57,7 +57,7 @@ def show(what: str, *values: object) -> None:
 
 def quantiles(times: list[float], unit: float = 1e6, name: str = "µs") -> str:
     p50, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
-    return f"p50 {p50 * unit:,.0f} {name}, p99 {p99 * unit:,.0f} {name}"
+    return f"p50 {p50 * unit:,.1f} {name}, p99 {p99 * unit:,.1f} {name}"
 
 
 async def feel(lags: list[float]) -> None:
@@ -85,8 +85,9 @@ async def starts(root: Path, memory: Path, label: str) -> None:
             await checkout.wait_opened()
             took, cpu = time.perf_counter() - began, time.process_time() - spent
             show(f"watch up, {label}", f"{took:.2f} s ({cpu:.2f} s CPU)")
-            show("  the event loop late by", quantiles(lags, 1e3, "ms"))
-            show("  at most", f"{max(lags) * 1e3:.1f} ms")
+            late = quantiles(lags, 1e3, "ms") if len(lags) > 1 else ""
+            show("  the event loop late by", late)
+            show("  at most", f"{max(lags) * 1e3:.1f} ms, {len(lags)} rounds")
             show("  state", checkout.state)
         nursery.cancel_scope.cancel()
 

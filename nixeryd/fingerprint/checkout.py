@@ -25,6 +25,7 @@ from nixeryd.fingerprint.inotify import InotifyUnavailableError
 from nixeryd.fingerprint.opening import Opening
 from nixeryd.fingerprint.outside import OutOfSightError
 from nixeryd.fingerprint.scope import NoScopeError
+from nixeryd.fingerprint.turns import Turns
 from nixeryd.fingerprint.view import View
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Checkout:
         number = self._refreshes
         try:
             await trio.to_thread.run_sync(
-                view.refresh, _go_on, limiter=self._thread, abandon_on_cancel=False
+                view.refresh, Turns(), limiter=self._thread, abandon_on_cancel=False
             )
         except MovingError:
             pass
@@ -179,7 +180,7 @@ class Checkout:
             self._view = await trio.to_thread.run_sync(
                 self._opening.open,
                 self._tree,
-                trio.from_thread.check_cancelled,
+                Turns(trio.from_thread.check_cancelled),
                 limiter=self._thread,
             )
         except NoScopeError as error:
@@ -211,10 +212,6 @@ def _home() -> Path:
         return Path.home()
     except RuntimeError:  # a service user may have none
         return Path("/")
-
-
-def _go_on() -> None:
-    """Be a checkpoint that never stops anything."""
 
 
 @asynccontextmanager

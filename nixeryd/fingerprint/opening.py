@@ -15,8 +15,8 @@ from nixeryd.fingerprint.contents import MovingError
 from nixeryd.fingerprint.inotify import InotifyUnavailableError
 from nixeryd.fingerprint.mounts import MountTable
 from nixeryd.fingerprint.scope import NoScopeError, Scope, find_scope
-from nixeryd.fingerprint.tree import Tree
-from nixeryd.fingerprint.view import Checkpoint, View, WalkedView, WatchedView
+from nixeryd.fingerprint.tree import Checkpoint, Tree
+from nixeryd.fingerprint.view import View, WalkedView, WatchedView
 from nixeryd.fingerprint.watch import Watch
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class Opening:
     def open(self, before: Tree | None, checkpoint: Checkpoint) -> View:
         """Return a view. Raises `NoScopeError`."""
         scope = find_scope(self.source, self.home)
-        tree = self._tree(scope, before)
+        tree = self._tree(scope, before, checkpoint)
         try:
             view: View = self._watched(scope, tree, checkpoint)
         except (InotifyUnavailableError, OSError) as error:
@@ -53,16 +53,16 @@ class Opening:
             view = WalkedView(scope, tree, str(error))
             _walk(view, checkpoint)
         tree.forget_remembered()
-        self.save(tree)
+        self._save(tree, checkpoint)
         return view
 
-    def _tree(self, scope: Scope, before: Tree | None) -> Tree:
+    def _tree(self, scope: Scope, before: Tree | None, checkpoint: Checkpoint) -> Tree:
         if before is not None and before.root == scope.root:
             before.start_over()
             return before
         tree = Tree(scope.root, 0 if before is None else before.changes + 1)
         if self.memory is not None:
-            tree.load(self.memory)
+            tree.load(self.memory, checkpoint)
         return tree
 
     def _watched(self, scope: Scope, tree: Tree, checkpoint: Checkpoint) -> WatchedView:
@@ -80,12 +80,12 @@ class Opening:
                 watch.close()
             raise
 
-    def save(self, tree: Tree) -> None:
+    def _save(self, tree: Tree, checkpoint: Checkpoint) -> None:
         """Write the digests down; without them the next start only reads more."""
         if self.memory is None:
             return
         try:
-            tree.save(self.memory)
+            tree.save(self.memory, checkpoint)
         except OSError as error:
             log.warning(
                 "cannot keep file digests", file=str(self.memory), reason=str(error)

@@ -11,6 +11,7 @@ and a pause at every garbage collection. Must not know of inotify or git.
 """
 
 import os
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,28 +25,17 @@ from nixeryd.fingerprint.contents import (
     stamp_of,
 )
 
+Checkpoint = Callable[[], None]  # called in every round of a long loop
+
 FORMAT = 1  # of the saved records, and of every digest
-_BLOCK = 1000  # records
+_LENGTH = struct.Struct("!I")
+_BLOCK = 1000  # records saved as one: a turn of the event loop
 _TRIES = 4  # at a directory whose files vanish while they are read
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Directory).decode
 _decode_block = msgspec.msgpack.Decoder(dict[bytes, bytes]).decode
-
-
-class Saved(msgspec.Struct, frozen=True, array_like=True):
-    """What a tree remembers from one daemon to the next.
-
-    In blocks, each an encoded table of records: decoding all at once would hold
-    the interpreter, and with it the event loop, for 20 ms and more.
-    """
-
-    format: int
-    root: bytes
-    blocks: list[bytes]
-
-
-_decode_saved = msgspec.msgpack.Decoder(Saved).decode
+_decode_header = msgspec.msgpack.Decoder(tuple[int, bytes]).decode
 
 
 class Tree:
@@ -111,7 +101,7 @@ class Tree:
             pending += [join(path, name) for name in old.subdirectories]
             yield path
 
-    def walk(self, checkpoint: Callable[[], None]) -> None:
+    def walk(self, checkpoint: Checkpoint) -> None:
         """Bring everything up to date by a look at every stamp.
 
         Directories whose stamp is settled are not even listed: git's way, with
@@ -175,26 +165,41 @@ class Tree:
         """Drop what was remembered and not met again."""
         self._remembered.clear()
 
-    def save(self, file: Path) -> None:
-        """Write down what is known, for the next daemon. Raises `OSError`."""
-        staged = file.with_name(f"{file.name}.new")
+    def save(self, file: Path, checkpoint: Checkpoint) -> None:
+        """Write down what is known, for the next daemon. Raises `OSError`.
+
+        A header (format, root), then blocks of records, each after its length.
+        """
         paths = list(self._records)
-        blocks = [
-            _encode({path: self._records[path] for path in paths[at : at + _BLOCK]})
-            for at in range(0, len(paths), _BLOCK)
-        ]
-        staged.write_bytes(_encode(Saved(FORMAT, self.root, blocks)))
+        staged = file.with_name(f"{file.name}.new")
+        with staged.open("wb") as out:
+            piece = _encode((FORMAT, self.root))
+            for at in range(0, len(paths) + _BLOCK, _BLOCK):
+                out.write(_LENGTH.pack(len(piece)) + piece)
+                checkpoint()
+                piece = _encode({p: self._records[p] for p in paths[at : at + _BLOCK]})
         staged.replace(file)
 
-    def load(self, file: Path) -> None:
-        """Remember what an earlier daemon knew, if that is there and whole."""
+    def load(self, file: Path, checkpoint: Checkpoint) -> None:
+        """Remember what an earlier daemon knew, as far as that is there."""
         try:
-            saved = _decode_saved(file.read_bytes())
-            if saved.format == FORMAT and saved.root == self.root:
-                for block in saved.blocks:
-                    self._remembered |= _decode_block(block)
-        except (OSError, msgspec.DecodeError):
-            self._remembered.clear()
+            pieces = _pieces(file.read_bytes())
+            if _decode_header(next(pieces, b"")) != (FORMAT, self.root):
+                return
+            for piece in pieces:
+                self._remembered |= _decode_block(piece)
+                checkpoint()
+        except (OSError, msgspec.DecodeError, struct.error):
+            return
+
+
+def _pieces(saved: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(saved):
+        (length,) = _LENGTH.unpack_from(saved, at)
+        at += _LENGTH.size
+        yield saved[at : at + length]
+        at += length
 
 
 def join(path: bytes, name: bytes) -> bytes:

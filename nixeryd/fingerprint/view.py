@@ -7,18 +7,16 @@ Used by one task or thread at a time; must not know of trio.
 """
 
 import hashlib
-from collections.abc import Callable
 from typing import Protocol
 
 from nixeryd.fingerprint.head import read_head
 from nixeryd.fingerprint.mounts import MountTable
 from nixeryd.fingerprint.outside import identify, links_outside
 from nixeryd.fingerprint.scope import Scope
-from nixeryd.fingerprint.tree import FORMAT, Tree
+from nixeryd.fingerprint.tree import FORMAT, Checkpoint, Tree
 from nixeryd.fingerprint.watch import Watch
 
 STORE = b"/nix/store"
-Checkpoint = Callable[[], None]
 
 
 class View(Protocol):

@@ -10,8 +10,6 @@ tree, and by the other side of a network file system (`mounts` refuses those).
 The kernel pins an inode per watch; one directory, one watch, and none for .git.
 """
 
-from collections.abc import Callable
-
 from nixeryd.fingerprint.contents import MovingError
 from nixeryd.fingerprint.inotify import (
     ATTRIB,
@@ -29,7 +27,7 @@ from nixeryd.fingerprint.inotify import (
     Inotify,
     InotifyUnavailableError,
 )
-from nixeryd.fingerprint.tree import Tree, join
+from nixeryd.fingerprint.tree import Checkpoint, Tree, join
 
 _MASK = MODIFY | ATTRIB | CREATE | DELETE | MOVED_FROM | MOVED_TO
 _SELF = DELETE_SELF | MOVE_SELF
@@ -59,7 +57,7 @@ class Watch:
         """Stop watching."""
         self.inotify.close()
 
-    def build(self, checkpoint: Callable[[], None]) -> None:
+    def build(self, checkpoint: Checkpoint) -> None:
         """Watch and read everything. Raises `InotifyUnavailableError`."""
         self.tree.start_over()
         self._add(b"", checkpoint)
@@ -92,7 +90,7 @@ class Watch:
             if len(names) > _MANY:
                 self._dirty[path] = None
 
-    def reconcile(self, checkpoint: Callable[[], None]) -> None:
+    def reconcile(self, checkpoint: Checkpoint) -> None:
         """Read what is dirty again. Raises `InotifyUnavailableError`."""
         dirty, self._dirty = self._dirty, {}
         replaced, self._replaced = self._replaced, set()
@@ -143,7 +141,7 @@ class Watch:
             del self._path_of[wd]
             self.inotify.remove(wd)
 
-    def _add(self, path: bytes, checkpoint: Callable[[], None]) -> None:
+    def _add(self, path: bytes, checkpoint: Checkpoint) -> None:
         pending = [path]
         while pending:
             path = pending.pop()

@@ -290,7 +290,9 @@ async def test_the_next_daemon_reads_no_file_again(
     assert read == [b"default.nix"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"\xc1", b"\x93\x01\xc4\x01/\x90"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"\xc1", b"\0\0\0\1\xc1", b"\0\0\0\5\x92\1\xc4\1/"]
+)
 async def test_a_memory_that_is_damaged_or_anothers_is_no_memory(
     repository, opened, tmp_path, damage
 ):

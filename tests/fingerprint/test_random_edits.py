@@ -223,7 +223,7 @@ class Hands:
         return operation
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 async def test_states_and_fingerprints_pair_off_one_to_one(
     repository, git, opened, way, seed
 ):
@@ -241,7 +241,7 @@ async def test_states_and_fingerprints_pair_off_one_to_one(
     assert len(by_state) > ROUNDS / 3
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_many_edits_between_two_questions(repository, git, opened, way, seed):
     """Events that contradict each other are queued together."""
     git = git(repository)

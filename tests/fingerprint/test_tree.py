@@ -69,21 +69,32 @@ def test_starting_over_comes_to_the_same_without_reading(tree, monkeypatch):
     assert tree.total == total
 
 
-def test_a_memory_of_another_tree_or_format_is_not_used(tree, repository, tmp_path):
+def test_a_memory_of_another_tree_is_not_used(tree, repository, tmp_path):
     file = tmp_path / "digests"
-    tree.save(file)
+    tree.save(file, go_on)
     own, other = Tree(os.fsencode(repository)), Tree(b"/other")
-    own.load(file)
-    other.load(file)
+    own.load(file, go_on)
+    other.load(file, go_on)
     assert own._remembered == tree._records
     assert not other._remembered
 
 
-def test_a_memory_with_a_damaged_block_is_no_memory(tree, repository, tmp_path):
+def test_a_memory_that_was_cut_off_is_no_memory(tree, repository, tmp_path):
     file = tmp_path / "digests"
-    tree.save(file)
-    saved = msgspec.msgpack.decode(file.read_bytes())
-    file.write_bytes(msgspec.msgpack.encode([*saved[:2], [saved[2][0], b"damage"]]))
-    again = Tree(os.fsencode(repository))
-    again.load(file)
-    assert not again._remembered
+    tree.save(file, go_on)
+    whole = file.read_bytes()
+    for length in range(0, len(whole) - 1, 7):
+        file.write_bytes(whole[:length])
+        again = Tree(os.fsencode(repository))
+        again.load(file, go_on)
+        assert not again._remembered, length
+
+
+@pytest.mark.parametrize("number", [1, 999, 1000, 1001, 2000])
+def test_every_block_is_saved(tmp_path, number):
+    tree = Tree(b"/none")
+    tree._records = {b"%d" % i: b"" for i in range(number)}
+    tree.save(tmp_path / "digests", go_on)
+    again = Tree(b"/none")
+    again.load(tmp_path / "digests", go_on)
+    assert again._remembered == tree._records

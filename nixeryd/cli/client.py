@@ -51,8 +51,11 @@ class Client:
     def follow(self, path: str, body: object) -> Iterator[dict[str, Any]]:
         """Post JSON and give each line of the answer as it comes."""
         with self._ask("POST", path, json.dumps(body)) as response:
-            for line in response:
-                yield json.loads(line)
+            try:
+                for line in response:
+                    yield json.loads(line)
+            except (http.client.HTTPException, ValueError, OSError) as error:
+                raise NixerydError("the daemon broke off; see its log") from error
 
     def _ask(
         self, method: str, path: str, body: str | None = None
@@ -65,8 +68,13 @@ class Client:
             raise NoDaemon(
                 f"no daemon answers on {self._path}: start one with `nixeryd serve`"
             ) from error
-        except OSError as error:
-            raise NoDaemon(f"{self._path}: {error.strerror or error}") from error
+        except PermissionError as error:
+            raise NoDaemon(
+                f"{self._path} belongs to another user's daemon: start one of your own"
+                " with `nixeryd serve`"
+            ) from error
+        except (http.client.HTTPException, OSError) as error:
+            raise NoDaemon(f"no answer from {self._path}: {error}") from error
         if response.status >= http.HTTPStatus.BAD_REQUEST:
             raise NixerydError(_message(response))
         return response

@@ -13,7 +13,7 @@ _WIDE = 44
 
 @click.group()
 def config() -> None:
-    r"""Show, check and reload the configuration.
+    """Show, check and reload the configuration.
 
     \b
     nixeryd config show                every setting, and what set it
@@ -30,7 +30,7 @@ def config() -> None:
 def show(
     config: Path | None, data_dir: Path | None, *, as_json: bool, running: bool
 ) -> None:
-    """Show every setting with its value and what set it.
+    """Show every setting and what set it.
 
     That is what a daemon started here and now would use; --running asks the one
     that runs. The lines can be pasted into config.toml.
@@ -68,7 +68,10 @@ def path() -> None:
 @config.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def check(file: Path | None) -> None:
-    """Tell whether FILE (else the user's config.toml) is right, as serve reads it."""
+    """Tell whether a configuration is right.
+
+    FILE is read as serve would; without it, the user's config.toml.
+    """
     from nixeryd import paths  # noqa: PLC0415  only here
     from nixeryd.config import load_settings  # noqa: PLC0415
 
@@ -82,7 +85,10 @@ def check(file: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @settings_options
 def reload_(config: Path | None, data_dir: Path | None, *, as_json: bool) -> None:
-    """Have the daemon read its configuration again; no connection is dropped."""
+    """Have the daemon read it again.
+
+    No connection is dropped. Settings that need a restart are named.
+    """
     from nixeryd.cli.client import Client  # noqa: PLC0415  takes a moment
 
     outcome = Client(config, data_dir).post("/api/v1/reload")

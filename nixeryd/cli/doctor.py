@@ -36,7 +36,7 @@ _SIGNS = {
 def doctor(
     config: Path | None, data_dir: Path | None, *, network: bool, as_json: bool
 ) -> int:
-    r"""Look at this machine and say what to type where something is amiss.
+    """Say what is amiss here, and what to type.
 
     \b
     nixeryd doctor              Nix, package set, ports, disk, engines

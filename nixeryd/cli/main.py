@@ -3,7 +3,10 @@
 Exit codes: 0 done, 1 failed, 2 wrong usage (click's own), 3 no daemon.
 """
 
+import difflib
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +17,7 @@ from nixeryd.images.errors import NixerydError
 
 FAILED = 1
 NO_DAEMON = 3
+_INTERRUPTED = 130  # as a shell says of SIGINT
 
 _COMMANDS = {
     "serve": "nixeryd.cli.serve:serve",
@@ -25,6 +29,7 @@ _COMMANDS = {
     "offline": "nixeryd.cli.offline:offline",
     "service": "nixeryd.cli.service:service",
     "doctor": "nixeryd.cli.doctor:doctor",
+    "completions": "nixeryd.cli.completions:completions",
 }
 
 
@@ -45,8 +50,26 @@ class _Lazy(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            if near:
+                hint = f"{error.message} Did you mean {near[0]!r}?"
+                raise click.UsageError(hint, ctx) from None
+            raise
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=_Lazy,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+)
 @click.version_option(__version__, prog_name="nixeryd", message="%(prog)s %(version)s")
 def cli() -> None:
     """Serve your Nix store as a container registry, and mirror the others.
@@ -60,17 +83,37 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command; an error that a person can act on is one line."""
+    # https://no-color.org; without it click looks for a terminal.
+    color = False if os.environ.get("NO_COLOR") else None
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="nixeryd", standalone_mode=False, color=color)
+        sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _fail(_explain(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     except NixerydError as error:
-        click.echo(f"nixeryd: {error}", err=True)
-        sys.exit(getattr(error, "exit_code", FAILED))
+        _fail(str(error), getattr(error, "exit_code", FAILED))
+    except BrokenPipeError:
+        # The reader, such as head, has seen enough. Python would complain again
+        # when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    except OSError as error:
+        _fail(str(error), FAILED)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _explain(error: click.ClickException) -> str:
+    message = error.format_message()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{message} See: {context.command_path} --help" if context else message
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    with suppress(OSError):
+        click.echo(f"nixeryd: {message}", err=True)
+    sys.exit(status)
 
 
 def settings_options(command: Any) -> Any:

@@ -11,7 +11,7 @@ from nixeryd.cli.main import settings_options
 @click.argument("switch", type=click.Choice(["on", "off"]), metavar="on|off")
 @settings_options
 def offline(switch: str, config: Path | None, data_dir: Path | None) -> None:
-    r"""Ask no other registry anything, or do again.
+    """Ask no other registry anything, or do again.
 
     \b
     nixeryd offline on     what was pulled once is served; all else is not found

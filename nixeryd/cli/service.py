@@ -23,7 +23,7 @@ _LINGER = "loginctl enable-linger"
 
 @click.group()
 def service() -> None:
-    r"""Have systemd (or launchd on macOS) run the daemon for you.
+    """Have systemd or launchd run the daemon.
 
     \b
     nixeryd service install       from now on it starts when somebody asks
@@ -39,8 +39,9 @@ def service() -> None:
 )
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be written.")
 def install(config: Path | None, *, dry_run: bool) -> int:
-    """Write the units for this user, with this shell's PATH and NIX_PATH, start them.
+    """Install it for this user, and start it.
 
+    The units get this shell's PATH, NIX_PATH and the like.
     Call it again when these have changed, or `listen` in config.toml.
     """
     plan = _plan(config)
@@ -70,7 +71,10 @@ def install(config: Path | None, *, dry_run: bool) -> int:
 
 @service.command()
 def uninstall() -> int:
-    """Stop the service and remove what install wrote. Images and settings stay."""
+    """Stop it and remove what install wrote.
+
+    Images and settings stay.
+    """
     plan = _plan(None)
     own = [launchd.agent_file()] if _IS_MAC else systemd.own_files()
     if not any(path.exists() for path in own):
@@ -88,7 +92,7 @@ def uninstall() -> int:
 @service.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(*, as_json: bool) -> None:
-    """Show what is installed, and whether it listens and runs."""
+    """Show whether it is installed and runs."""
     own = [launchd.agent_file()] if _IS_MAC else systemd.own_files()
     there = [str(path) for path in own if path.exists()]
     is_managed, lingers = _is_managed(), _IS_MAC or _lingers()

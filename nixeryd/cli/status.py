@@ -10,6 +10,9 @@ import click
 from nixeryd.cli.main import settings_options
 from nixeryd.images.sizes import render_size
 
+_DOORS = {"main": "registry"}
+_FAILURES = 3  # one screen is enough
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -18,39 +21,70 @@ def status(config: Path | None, data_dir: Path | None, *, as_json: bool) -> None
     """Show what the daemon serves and what it is doing."""
     from nixeryd.cli.client import Client  # noqa: PLC0415  takes a moment
 
-    found = Client(config, data_dir).get("/api/v1/status")
+    client = Client(config, data_dir)
+    found = client.get("/api/v1/status")
+    found["failures"] = client.get("/api/v1/failures")[:_FAILURES]  # the last first
     click.echo(json.dumps(found, indent=2) if as_json else _render(found))
 
 
 def _render(found: dict[str, Any]) -> str:
-    source = found["source"]
-    revision = f" ({source['revision']})" if source["revision"] else ""
+    offline = found["offline"]
     rows = [
         ("nixeryd", f"{found['version']}, pid {found['pid']}"),
-        *((door, ", ".join(where)) for door, where in found["listeners"].items()),
-        ("source", f"{source['name']}: {source['path']}{revision}"),
-        ("changes", source["state"]),
-        ("nix", found["nix"]),
-        ("data", found["data_dir"]),
+        *((_DOORS.get(door, door), _at(a)) for door, a in found["listeners"].items()),
+        ("source", _source(**found["source"])),
+        ("changes", found["source"]["state"]),
+        ("network", _warn(f"offline: {offline}") if offline else "online"),
         ("images", f"{found['images']} built, {found['mirrored']} mirrored"),
-        ("cache", _cache(**found["cache"])),
+        ("cache", f"{_cache(**found['cache'])}, in {found['data_dir']}"),
+        ("nix", found["nix"]),
     ]
-    if found["offline"]:
-        rows.append(("offline", found["offline"]))
     rows += [
         ("quota", f"{upstream['name']}: {_quota(upstream['rate_limit'])}")
         for upstream in found["upstreams"]
         if upstream["rate_limit"]
     ]
     rows += [
-        ("building", f"{build['repository']}:{build['tag']}, {build['seconds']} s")
+        ("building", f"{build['repository']}:{build['tag']}, {build['seconds']:.0f} s")
         for build in found["builds"]
     ]
     rows += [
         ("fetching", f"{one['source']} {one['blob'][7:19]}, {_progress(one)}")
         for one in found["downloads"]
     ]
-    return "\n".join(f"{name:<10}{value}" for name, value in rows)
+    rows += [("failed", _warn(_failure(one))) for one in found["failures"]]
+    return "\n".join(f"{click.style(f'{n:<10}', dim=True)}{text}" for n, text in rows)
+
+
+def _at(addresses: list[str]) -> str:
+    named = [one.replace("127.0.0.1", "localhost") for one in addresses]
+    return ", ".join(one if one[0] == "/" else f"http://{one}" for one in named)
+
+
+def _source(name: str, path: str, revision: str | None, **more: Any) -> str:
+    if not revision:
+        return f"{name}: {path}"
+    del more
+    commit, _, has_edits = revision.partition("-")
+    edited = _warn(", edited") if has_edits else ""
+    return f"{name}: {path} ({commit[:12]}{edited})"
+
+
+def _warn(text: str) -> str:
+    return click.style(text, fg="yellow")
+
+
+def _failure(failure: dict[str, Any]) -> str:
+    # What a build says may hold anything: no control characters.
+    first = failure["message"].partition("\n")[0]
+    plain = "".join(char if char.isprintable() else "?" for char in first)
+    image = f"{failure['repository']}:{failure['tag']}"
+    return f"{image}, {_ago(failure['since'])}: {plain}"
+
+
+def _ago(when: float) -> str:
+    minutes = max(0, time.time() - when) / 60
+    return f"{minutes:.0f} min ago" if minutes < 120 else f"{minutes / 60:.0f} h ago"  # noqa: PLR2004  two hours
 
 
 def _cache(size: int | None, cap: int | None) -> str:
@@ -63,8 +97,7 @@ def _quota(limit: dict[str, Any]) -> str:
     left = "?" if limit["remaining"] is None else limit["remaining"]
     total = "" if limit["limit"] is None else f" of {limit['limit']}"
     window = f" per {limit['window'] / 3600:g} h" if limit["window"] else ""
-    minutes = max(0, time.time() - limit["seen"]) / 60
-    return f"{left}{total} pulls left{window}, seen {minutes:.0f} min ago"
+    return f"{left}{total} pulls left{window}, seen {_ago(limit['seen'])}"
 
 
 def _progress(download: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
-# PYTHON=… names another Python; ARGS=… goes to `nixeryd serve`.
+# PYTHON=… names another Python; ARGS=… goes to `nixeryd serve`, or to the benchmarks.
 
-.PHONY: run test lint format clean
+.PHONY: run test lint bench format clean
 
 run:
 	@packaging/setup.sh run
@@ -14,6 +14,10 @@ test:
 lint:
 	@packaging/setup.sh test
 	@packaging/check.sh lint
+
+bench:
+	@packaging/setup.sh test
+	@.venv/bin/python -m benchmarks $(ARGS)
 
 format:
 	@packaging/setup.sh test

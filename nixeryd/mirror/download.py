@@ -17,10 +17,6 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.store.mirrored import Place
 
-CHUNK = 1 << 20  # bytes, the most that a reader takes at once
-# Reads of staging files; page cache, nearly always.
-_READS = trio.CapacityLimiter(16)
-
 
 class Download:
     """One blob, from the first byte to its place in the store.
@@ -156,19 +152,14 @@ class ArrivingBlob:
 
 class _Reader:
     def __init__(self, download: Download, fd: int, part: range) -> None:
+        self.fd = fd
         self._download = download
-        self._fd = fd
         self._part = part
 
-    async def read(self) -> bytes:
-        """Give the next bytes; none at the end of the part."""
-        if not self._part:
-            return b""
-        start = self._part.start
-        end = min(await self._download.wait_for(start), self._part.stop)
-        # Not abandoned on cancel: the descriptor must not be closed under the read.
-        chunk = await trio.to_thread.run_sync(
-            os.pread, self._fd, min(CHUNK, end - start), start, limiter=_READS
-        )
-        self._part = self._part[len(chunk) :]
-        return chunk
+    async def arrive(self) -> range:
+        """Give the place in `fd` of the next bytes; empty at the end of the part."""
+        part = self._part
+        if part:
+            end = min(await self._download.wait_for(part.start), part.stop)
+            part, self._part = range(part.start, end), range(end, part.stop)
+        return part

@@ -13,6 +13,7 @@ from typing import Self
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.served import BlobFile
 from nixeryd.web.ports import BlobStream, LiveBlob
+from nixeryd.web.zerocopy import FileData
 
 
 class DamagedBlobError(NixerydError):
@@ -80,17 +81,17 @@ class LiveBody:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> FileData:
         # No async generator: one that is dropped half-way needs a loop to end it.
         if not self._left:
             raise StopAsyncIteration
-        chunk = await self._stream.read()
-        if not chunk:
+        part = await self._stream.arrive()
+        if not part:
             raise DamagedBlobError(f"a blob ended {self._left} bytes early")
-        if len(chunk) > self._left:
-            raise DamagedBlobError(f"a blob has {len(chunk) - self._left} bytes extra")
-        self._left -= len(chunk)
-        return chunk
+        if len(part) > self._left:
+            raise DamagedBlobError(f"a blob has {len(part) - self._left} bytes extra")
+        self._left -= len(part)
+        return FileData(self._stream.fd, part)
 
 
 def _open(blob: BlobFile) -> int:

@@ -20,9 +20,9 @@ from hypercorn.typing import ASGISendEvent, HTTPScope
 from nixeryd.web.asgi import Receive, Send
 from nixeryd.web.bodies import FileBody
 from nixeryd.web.errors import describe
-from nixeryd.web.zerocopy import ZeroCopySend
+from nixeryd.web.zerocopy import FileData, ZeroCopySend
 
-Pieces: TypeAlias = AbstractAsyncContextManager[AsyncIterable[bytes]]
+Pieces: TypeAlias = AbstractAsyncContextManager[AsyncIterable[bytes | FileData]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +109,28 @@ async def _send(answer: Answer, send: Send, *, has_body: bool) -> None:
             await _send_piece(send, b"", more=False)
         case FileBody() as file:
             with file:
-                message = ZeroCopySend(
-                    type="http.response.zerocopysend",
-                    file=file.fd,
-                    offset=file.part.start,
-                    count=len(file.part),
-                )
-                await send(cast("ASGISendEvent", message))
+                await _send_file(send, FileData(file.fd, file.part))
             await _send_piece(send, b"", more=False)
         case pieces:
             async with pieces as opened:
                 # Headers wait for what follows, and that may take long.
                 await _send_piece(send, b"", more=True)
                 async for piece in opened:
-                    await _send_piece(send, piece, more=True)
+                    if isinstance(piece, FileData):
+                        await _send_file(send, piece)
+                    else:
+                        await _send_piece(send, piece, more=True)
             await _send_piece(send, b"", more=False)
+
+
+async def _send_file(send: Send, file: FileData) -> None:
+    message = ZeroCopySend(
+        type="http.response.zerocopysend",
+        file=file.fd,
+        offset=file.part.start,
+        count=len(file.part),
+    )
+    await send(cast("ASGISendEvent", message))
 
 
 async def _send_piece(send: Send, body: bytes, *, more: bool) -> None:

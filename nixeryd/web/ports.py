@@ -33,10 +33,16 @@ class Door(StrEnum):
 
 
 class BlobStream(Protocol):
-    """An open part of a blob."""
+    """An open part of a blob whose bytes come into a file, `fd`."""
 
-    async def read(self) -> bytes:
-        """Give the next bytes, b"" at the end. Raises if the blob breaks off."""
+    @property
+    def fd(self) -> int: ...
+
+    async def arrive(self) -> range:
+        """Wait for the next bytes and give their place in the file; empty at the end.
+
+        Raises if the blob breaks off.
+        """
         ...
 
 

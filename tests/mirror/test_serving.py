@@ -12,6 +12,7 @@ from nixeryd.web.ports import Door
 from tests.mirror.conftest import HOST, LAYER, LAYER_DIGEST, TTL, open_mirror, settle
 from tests.upstream.faults import Change, HangUp, Hold, Reply
 from tests.upstream.fixtures import IMAGE
+from tests.web.conftest import MemoryControl
 
 HUB = "docker.io"
 BLOBS = "GET .*/blobs/"
@@ -34,7 +35,7 @@ async def _door(serving, setup, door):
         own_hosts={"localhost:5000"},
         nix_prefixes=("shell", "nix"),
     )
-    return serving(create_app(registry, None, door, Policy()))
+    return serving(create_app(registry, MemoryControl(setup.places.root), door, Policy()))
 
 
 @pytest.fixture

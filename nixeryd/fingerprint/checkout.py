@@ -226,7 +226,7 @@ async def open_checkout(
     """Begin to watch a source in the background, until the block ends.
 
     `memory` is a file that lets the next daemon start without reading all files
-    again. `watch_limit` bounds the directories watched (about 1 KiB of kernel
+    again. `watch_limit` bounds the directories watched (1 to 3 KiB of kernel
     memory each). Raises nothing for a source that is not there: it may come.
     """
     opening = Opening(source, home or _home(), memory, watch_limit)

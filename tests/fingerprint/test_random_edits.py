@@ -263,12 +263,12 @@ async def test_the_next_daemon_finds_the_same_fingerprint(
     git = git(repository)
     hands = Hands(repository, git, 7)
     memory = tmp_path / "digests"
-    for _ in range(6):
+    for _ in range(3):
         found = set()
         for limit in (None, 0):
             for options in ({}, {"memory": memory}):
                 async with opened(repository, watch_limit=limit, **options) as checkout:
                     found.add(await checkout.fingerprint())
         assert len(found) == 1
-        for _ in range(5):
+        for _ in range(9):
             hands.do_something()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from nixeryd.fingerprint import contents, open_checkout
+from nixeryd.fingerprint import contents, open_checkout, opening
 
 QUEUE = 1 << 15  # twice the kernel's usual fs.inotify.max_queued_events
 
@@ -374,3 +374,22 @@ async def test_a_writer_that_never_stops_gets_no_stale_answer(repository, opened
                         assert found.digest == fresh.digest
         finally:
             writer.kill()
+
+
+async def test_a_comparison_dearer_than_evaluating_is_not_made(
+    repository, opened, monkeypatch
+):
+    """Nor tried again at once: that would be as dear."""
+    monkeypatch.setattr(opening, "_WORTH", 0)
+    async with opened(repository, watch_limit=0) as checkout:
+        checkout._retry_at = trio.current_time() + 3600
+        for _ in range(3):
+            assert await checkout.fingerprint() is None
+            assert checkout.state == (
+                "evaluating each time: comparing its file times takes 0 s"
+            )
+        checkout._retry_at = 0
+        monkeypatch.undo()
+        assert await checkout.fingerprint() is None
+        await checkout.wait_opened()
+        assert await checkout.fingerprint() is not None

@@ -71,7 +71,7 @@ def on_disk(root):
         status = path.lstat()
         mode = stat.S_IMODE(status.st_mode)
         if path.is_symlink():
-            found[str(path)] = (tarfile.SYMTYPE, mode, os.readlink(path), None)
+            found[str(path)] = (tarfile.SYMTYPE, mode, str(path.readlink()), None)
         elif path.is_dir():
             found[str(path)] = (tarfile.DIRTYPE, mode, "", None)
         else:
@@ -176,13 +176,13 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path):
 
 
 def test_packing_stops_where_it_is_told_to(store_path):
-    class Cancelled(Exception):
+    class StopError(Exception):
         pass
 
     def stop():
-        raise Cancelled
+        raise StopError
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(StopError):
         pack_store_paths([str(store_path)], Bytes(), "none", stop)
 
 

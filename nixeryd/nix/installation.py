@@ -10,15 +10,21 @@ Nix manual: "Single-User Mode", `build-users-group`, `NIX_CONFIG`, `NIX_REMOTE`.
 
 import grp
 import os
+import platform
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import structlog
+import trio
+
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.offline import Offline
 from nixeryd.process import run
+
+log = structlog.get_logger()
 
 _USUAL_PLACES = (
     "~/.nix-profile/bin",
@@ -78,16 +84,39 @@ async def open_nix(
             f"{command[0]} does not run: {' '.join(error.stderr[-3:])}"
         ) from error
     fork, version = parse_version(said)
-    flags = ("--option", "build-users-group", "")
-    needed = not builds_have_users(os.geteuid(), {**os.environ, **environment})
+    flags: tuple[str, ...] = ()
+    if not builds_have_users(os.geteuid(), {**os.environ, **environment}):
+        flags = ("--option", "build-users-group", "")
+        if not await can_sandbox():
+            # Nix's own sandbox-fallback does not see this one coming.
+            log.warning(
+                "building without Nix's sandbox: this system allows no user namespaces"
+            )
+            flags += ("--option", "sandbox", "false")
     return Nix(
         directory=directory,
         version=version,
         fork=fork,
-        options=(*(flags if needed else ()), *options),
+        options=(*flags, *options),
         environment=environment,
         offline=offline or Offline(),
     )
+
+
+async def can_sandbox() -> bool:
+    """Tell whether a build without users of its own can have its sandbox.
+
+    It needs a user namespace, which a plain chroot and some containers refuse.
+    """
+    if platform.system() != "Linux":
+        return True
+    try:
+        tried = await trio.run_process(
+            ["unshare", "--user", "true"], check=False, capture_stderr=True
+        )
+    except OSError:
+        return True  # without util-linux nobody can tell; Nix will say
+    return tried.returncode == 0
 
 
 def parse_version(said: str) -> tuple[str, tuple[int, ...]]:

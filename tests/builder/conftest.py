@@ -22,8 +22,13 @@ from nixeryd.store.index import open_index
 
 
 @asynccontextmanager
-async def open_builder(nix, source, data_dir, compression="none", *, watch=False):
-    """A whole builder with its own data directory; `watch` watches the source."""
+async def open_builder(
+    nix, source, data_dir, compression="none", *, watch=False, keep=True
+):
+    """A whole builder with its own data directory.
+
+    `watch` watches the source, `keep` keeps the roots of what was built.
+    """
     with open_data_dir(data_dir) as places, open_index(places.index) as index:
         blobs = Blobs(places.blobs, places.staging)
         workshop = Workshop(
@@ -54,7 +59,7 @@ async def open_builder(nix, source, data_dir, compression="none", *, watch=False
                 blobs=blobs,
                 index=index,
                 logs=places.logs,
-                roots=Roots(places.gcroots),
+                roots=Roots(places.gcroots, keep=keep),
                 nursery=nursery,
                 board=Board(Changes()),
                 history=History(places.failures),

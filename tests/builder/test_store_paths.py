@@ -35,7 +35,7 @@ async def test_what_is_not_there_yet_is_404_until_it_is(nix, write_set, tmp_path
     ask = ["nix-instantiate", "--eval", str(file), "-A", "app.outPath", *system]
     asked = await nix.run(ask)
     digest = asked.decode().strip().strip('"').removeprefix("/nix/store/")[:32]
-    async with open_builder(nix, file, tmp_path / "data") as builder:
+    async with open_builder(nix, file, tmp_path / "data", keep=False) as builder:
         with pytest.raises(RegistryError, match=f"no /nix/store/{digest}") as told:
             await builder.manifest(("store", digest), "latest")
         assert told.value.status == 404

@@ -1,11 +1,15 @@
 import grp
+import subprocess
+import sys
 
 import pytest
+import trio
 
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix import installation
 from nixeryd.nix.installation import (
     builds_have_users,
+    can_sandbox,
     find_nix,
     may_use_store,
     open_nix,
@@ -130,3 +134,22 @@ async def test_this_machines_nix_opens(nix):
     assert nix.version >= (2, 3)
     assert (nix.directory / "nix-store").exists()
     assert nix.directory.is_absolute()
+
+
+NO_NAMESPACES = """\
+echo 0 > /proc/sys/user/max_user_namespaces
+exec "$0" -c 'import trio; from nixeryd.nix.installation import can_sandbox
+print(trio.run(can_sandbox))'
+"""
+
+
+def test_a_system_without_user_namespaces_builds_without_a_sandbox():
+    """A plain chroot is one; here it is a namespace that allows no others."""
+    inside = ["unshare", "--user", "--map-root-user", "sh", "-c", NO_NAMESPACES]
+    tried = subprocess.run(
+        [*inside, sys.executable], capture_output=True, text=True, check=False
+    )
+    if tried.returncode == 0:
+        assert tried.stdout == "False\n"
+    else:  # the tests themselves run in such a place
+        assert not trio.run(can_sandbox)

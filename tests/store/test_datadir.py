@@ -5,18 +5,20 @@ import pytest
 
 from nixeryd.store.datadir import DataDirError, open_data_dir
 
+HOLD = """\
+import sys
+from pathlib import Path
+from nixeryd.store.datadir import open_data_dir
+
+with open_data_dir(Path(sys.argv[1])):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
 
 def test_a_second_daemon_is_refused_and_told_who_has_it(tmp_path):
     holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from pathlib import Path\n"
-            "from nixeryd.store.datadir import open_data_dir\n"
-            "with open_data_dir(Path(sys.argv[1])):\n"
-            "    print('ready', flush=True); sys.stdin.read()",
-            str(tmp_path),
-        ],
+        [sys.executable, "-c", HOLD, str(tmp_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -1,3 +1,4 @@
+import pytest
 import trio
 import trio.testing
 
@@ -49,9 +50,7 @@ async def _hold_for_ever(locks):
 
 async def test_an_error_inside_releases_the_key():
     locks = KeyedLocks()
-    try:
+    with pytest.raises(ValueError, match="inside"):
         async with locks.hold("a"):
-            raise ValueError
-    except ValueError:
-        pass
+            raise ValueError("inside")
     assert len(locks) == 0

@@ -32,6 +32,7 @@ from nixeryd.mirror import progress as pulls
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.prefetch import Prefetch, Wanted
 from nixeryd.origins import flatten
+from nixeryd.popularity import Popularity, most_popular
 from nixeryd.reload import Reloading
 from nixeryd.sources.search import Search
 from nixeryd.sources.source import Configured
@@ -60,6 +61,7 @@ class Control:
         prefetch: Prefetch,
         source: Configured,
         search: Search,
+        popularity: Popularity,
         platform: Platform,
         listeners: Mapping[str, Sequence[str]],
         data_dir: Path,
@@ -75,6 +77,7 @@ class Control:
         self._evictor = evictor
         self._source = source
         self._search = search
+        self._popularity = popularity
         self._reloading = reloading
         self._listeners = listeners
         self._data_dir = data_dir
@@ -178,6 +181,13 @@ class Control:
             "source": self._source.name,
             "packages": [asdict(package) for package in found],
         }
+
+    async def renew_popularity(self) -> Mapping[str, object]:
+        """Count or fetch anew by what layers are cut; tells what came of it."""
+        frozen = await self._popularity.renew()
+        log.info("renewed the popularity", origin=frozen.origin)
+        top = most_popular(frozen.counts, 10)
+        return {"origin": frozen.origin, "names": len(frozen.counts), "top": top}
 
     async def set_offline(self, *, offline: bool) -> None:
         """Never touch the network from now on, or do again."""

@@ -7,9 +7,14 @@ away to ask again, and builds are stopped, or finished if that is configured. A
 second signal ends at once.
 """
 
-import json
 import platform
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +43,7 @@ from nixeryd.mirror.sources import open_upstreams
 from nixeryd.nix.installation import open_nix
 from nixeryd.nix.roots import Roots
 from nixeryd.offline import Offline
+from nixeryd.popularity import Popularity
 from nixeryd.registry import Registry
 from nixeryd.reload import Reloading
 from nixeryd.sources.opening import open_sources
@@ -109,8 +115,13 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             index,
             compression=settings.cache.compression,
             timeout=settings.nix.timeout,
-            popularity=_popularity(settings.nix.popularity),
+            popularity={},
         )
+        place = settings.nix.popularity
+        popularity = Popularity(
+            place, places.root / "popularity.json", nix, workshop.use_popularity
+        )
+        popularity.load()
         uses = Uses(index, blobs.leases)
         evictor = Evictor(
             blobs,
@@ -144,6 +155,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 board=board,
                 history=history,
             )
+            nursery.start_soon(popularity.fetch_if_missing)
             nursery.start_soon(uses.run)
             nursery.start_soon(evictor.run)
             mirror = Mirror(
@@ -172,6 +184,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 prefetch=Prefetch(mirror, nursery),
                 source=sources.default,
                 search=Search(sources.default, nix, _system(), places.root / "search"),
+                popularity=popularity,
                 platform=_platform(),
                 listeners={door.value: found for door, found in addresses.items()},
                 data_dir=places.root,
@@ -259,19 +272,6 @@ def _take_changes(
     reloading.on("nix.timeout", take=take_timeout)
     # These are looked up when they are needed.
     reloading.on("finish_builds", "idle_exit", take=lambda _: None)
-
-
-def _popularity(place: str) -> dict[str, int]:
-    """Read Nixery's popularity data, a JSON object of names and numbers."""
-    if not place:
-        return {}
-    try:
-        found = json.loads(Path(place).expanduser().read_text())
-        return {str(name): int(count) for name, count in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise NixerydError(
-            f"the popularity data {place} is unusable: {error}"
-        ) from error
 
 
 def _system() -> str:

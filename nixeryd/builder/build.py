@@ -69,10 +69,8 @@ class Workshop:
         self._blobs = blobs
         self._index = index
         self.timeout = timeout  # seconds per builder, 0 for none
-        self._popularity = popularity
-        settings = [FORMAT, tar.FORMAT, compression, sorted(popularity.items())]
-        # The popularity of all of nixpkgs is a megabyte.
-        self._settings = Digest.of(json.dumps(settings).encode()).hex
+        self._compression = compression
+        self.use_popularity(popularity)
         # nixpkgs reads variables even when it is given a configuration.
         variables = sorted(
             (name, value)
@@ -84,6 +82,13 @@ class Workshop:
         self._layers = Layers(blobs, index, compression)
         # An evaluation of nixpkgs takes a core and some 500 MB.
         self._evaluations = trio.CapacityLimiter(2)
+
+    def use_popularity(self, popularity: Mapping[str, int]) -> None:
+        """Cut layers by these numbers from now on."""
+        self._popularity = popularity
+        settings = [FORMAT, tar.FORMAT, self._compression, sorted(popularity.items())]
+        # The popularity of all of nixpkgs is a megabyte.
+        self._settings = Digest.of(json.dumps(settings).encode()).hex
 
     def recall(
         self, image: ImageName, source: Source, fingerprint: str | None

@@ -23,6 +23,7 @@ _COMMANDS = {
     "serve": "nixeryd.cli.serve:serve",
     "pull": "nixeryd.cli.pull:pull",
     "search": "nixeryd.cli.search:search",
+    "popularity": "nixeryd.cli.popularity:popularity",
     "status": "nixeryd.cli.status:status",
     "setup": "nixeryd.cli.setup:setup",
     "config": "nixeryd.cli.config:config",

@@ -24,6 +24,15 @@ async def query_closure(nix: Nix, roots: Sequence[str]) -> Closure:
     """Give the closure of store paths that are valid; raises `NixerydError`."""
     if not roots:
         return {}
+    return await _query(nix, "the closure", ["--recursive", *roots])
+
+
+async def query_store(nix: Nix) -> list[PathInfo]:
+    """Give all valid paths of the store, derivations too; raises `NixerydError`."""
+    return list((await _query(nix, "the store", ["--all"])).values())
+
+
+async def _query(nix: Nix, what: str, which: Sequence[str]) -> Closure:
     argv = [
         "nix",
         "--extra-experimental-features",
@@ -31,14 +40,13 @@ async def query_closure(nix: Nix, roots: Sequence[str]) -> Closure:
         "path-info",
         "--json",
         *(["--json-format", "1"] if nix.version >= _JSON_FORMAT_SINCE else []),
-        "--recursive",
-        *roots,
+        *which,
     ]
     try:
         stdout = await nix.run(argv)
     except NixFailed as error:
         said = messages.error_message(error.stderr)
-        raise NixerydError(f"the closure cannot be read: {said}") from error
+        raise NixerydError(f"{what} cannot be read: {said}") from error
     return parse_path_info(stdout)
 
 

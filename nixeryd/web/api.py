@@ -90,6 +90,11 @@ def install_api(app: QuartTrio, control: Control, door: Door) -> None:
         asker = "nixeryd pull" if door is Door.ADMIN else "the page"
         return TrioResponse(_Events(control, asked, asker), content_type=_NDJSON)
 
+    @app.post("/api/v1/popularity")
+    async def popularity() -> Response:
+        check_may_change(door)
+        return respond(200, json.dumps(await control.renew_popularity()).encode())
+
     @app.post("/api/v1/offline")
     async def offline() -> Response:
         check_may_change(door)

@@ -159,6 +159,10 @@ class Control(Protocol):
         """Find packages of the default source; `packages` are JSON values."""
         ...
 
+    async def renew_popularity(self) -> Mapping[str, object]:
+        """Count or fetch anew by what layers are cut; JSON values tell the rest."""
+        ...
+
     async def set_offline(self, *, offline: bool) -> None:
         """Never touch the network from now on, or do again."""
         ...

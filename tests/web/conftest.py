@@ -258,6 +258,9 @@ class MemoryControl:
         self.searched = (query, limit, describe)
         return {"source": "demo", "packages": []}
 
+    async def renew_popularity(self):
+        return {"origin": "store", "names": 0, "top": []}
+
     async def set_offline(self, *, offline):
         self.offline = offline
 

@@ -78,6 +78,7 @@ class Workshop:
             if name.startswith(("NIXPKGS_", "NIX_PATH"))
         )
         self._surroundings = [nix.fork, nix.version, nix.options, variables]
+        self._last_look: tuple[Digest, int] | None = None  # that found all blobs
         self._locks = KeyedLocks()
         self._layers = Layers(blobs, index, compression)
         # An evaluation of nixpkgs takes a core and some 500 MB.
@@ -100,7 +101,15 @@ class Workshop:
         if fingerprint is None:
             return None
         known = self._index.build(self._state_key(image, source, fingerprint))
-        return known if known and self._is_whole(known) else None
+        if known is None:
+            return None
+        # Who asks in the same tenth of a second is told by one look at its blobs.
+        look = (known.digest, int(trio.current_time() * 10))
+        if look != self._last_look:
+            if not self._is_whole(known):
+                return None
+            self._last_look = look
+        return known
 
     async def build(
         self,

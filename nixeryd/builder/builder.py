@@ -36,7 +36,7 @@ from nixeryd.nix.roots import Roots
 from nixeryd.sources.source import Source
 from nixeryd.sources.sources import Sources
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.index import Index
+from nixeryd.store.index import Index, StoredManifest
 
 # Seconds that a failure is remembered; less if an edit would not be noticed.
 REMEMBERED = 60.0
@@ -104,7 +104,7 @@ class Builder:
             known = self._workshop.recall(image, source, fingerprint)
             if known is not None:
                 self._tag(image, reference, known.digest)
-                return self._stored(known.digest)
+                return self._stored(known.digest, known)
             flight = self._join(image, reference, source, fingerprint).flight
         with trio.move_on_after(patience.seconds) as scope, self._waiting(scope):
             build = await flight.wait(patience.asker)
@@ -186,8 +186,8 @@ class Builder:
             for run in self._runs.values():
                 run.scope.cancel()
 
-    def _stored(self, digest: Digest) -> Manifest:
-        known = self._index.manifest(digest)
+    def _stored(self, digest: Digest, known: StoredManifest | None = None) -> Manifest:
+        known = known or self._index.manifest(digest)
         body = self._blobs.read(digest)
         if known is None or body is None:
             raise RegistryError(

@@ -10,6 +10,7 @@ whoever finds the stream unusable calls `_abort`, which does not.
 
 import logging
 import math
+import os
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -155,10 +156,21 @@ class Connection:
 
     async def _write(self, data: bytes) -> None:
         view = memoryview(data)
+        if not self._writing.locked():
+            view = view[self._write_at_once(view) :]
+        if not view:
+            return
         async with self._whole_write():
             for start in range(0, len(view), _WRITE):
                 with trio.fail_after(self._timeouts.write):
                     await self._stream.send_all(view[start : start + _WRITE])
+
+    def _write_at_once(self, view: memoryview) -> int:
+        """Write what the socket takes without waiting; it has room for most answers."""
+        try:
+            return os.write(self._stream.socket.fileno(), view)
+        except OSError:
+            return 0  # full, or broken, as will be seen
 
     async def _write_file(self, file: FileData) -> None:
         sock = self._stream.socket

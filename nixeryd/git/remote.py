@@ -28,6 +28,8 @@ _OURS = "refs/nixeryd/"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # A connection that gives less than 1 kB/s for half a minute is dead.
 _LIVELY = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30")
+# Fetching sweeps now and then; what nobody means any more goes in one piece.
+_SWEEPING = ("-c", "gc.pruneExpire=1.day", "-c", "gc.cruftPacks=true")
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -51,7 +53,7 @@ class Remote:
         async with self._lock:
             await self._prepare()
             commit = ref if _COMMIT.fullmatch(ref) else await self._look_up(ref)
-            if not await self._has(commit):
+            if not await self._keeps(commit):
                 await self._fetch(commit)
         return self._repository(), commit
 
@@ -127,11 +129,16 @@ class Remote:
             )
         return commit
 
-    async def _has(self, commit: str) -> bool:
+    async def _keeps(self, commit: str) -> bool:
+        """Tell whether the commit is here, under a name that keeps it here."""
+        ref = f"{_OURS}{commit}"
         try:
-            await git(self.directory, "cat-file", "-e", f"{commit}^{{commit}}")
+            await git(self.directory, "rev-parse", "--verify", "--quiet", ref)
         except GitFailed:
-            return False
+            try:  # fetched before and given up, but not swept yet
+                await git(self.directory, "update-ref", ref, commit)
+            except GitFailed:
+                return False
         return True
 
     async def _fetch(self, commit: str) -> None:
@@ -144,23 +151,46 @@ class Remote:
         where = ["--depth=1", "--no-tags", "--quiet", "--", self.url]
         try:
             # Under a name of its own, or git would sweep it as nobody's.
-            what = f"+{commit}:{_OURS}commits/{commit}"
-            await git(self.directory, *_LIVELY, "fetch", *where, what, network=True)
+            what = f"+{commit}:{_OURS}{commit}"
+            fetch = (*_LIVELY, *_SWEEPING, "fetch", *where, what)
+            await git(self.directory, *fetch, network=True)
         except GitFailed as error:
             if "not our ref" in str(error):
                 raise NoSuchRef(f"{self.url} has no commit {commit}") from error
             raise
+        await self._forget_others(commit)
+
+    async def _forget_others(self, commit: str) -> None:
+        """Leave to git's own sweeping what was fetched before and no ref means.
+
+        What is built from it just now is there for a day yet (`gc.pruneExpire`).
+        """
+        remembered = await trio.to_thread.run_sync(_read_all, self._memory)
+        kept = {f"{_OURS}{name}" for name in (commit, *remembered)}
+        ours = await git(self.directory, "for-each-ref", "--format=%(refname)", _OURS)
+        for ref in {*ours.split()} - kept:
+            await git(self.directory, "update-ref", "-d", ref)
+
+    @property
+    def _memory(self) -> Path:
+        """Where a file for each ref says its last commit, which need not be here."""
+        return self.directory / "nixeryd"
 
     async def _remember(self, ref: str, commit: str) -> None:
-        """Note it in a file beside the repository: a commit may not be here yet."""
-        place = trio.Path(self.directory, "nixeryd", as_tag(ref or "HEAD"))
+        place = trio.Path(self._memory, as_tag(ref or "HEAD"))
         await place.parent.mkdir(parents=True, exist_ok=True)
         await place.write_text(commit)
 
     async def _remembered(self, ref: str) -> str | None:
         try:
-            place = trio.Path(self.directory, "nixeryd", as_tag(ref or "HEAD"))
-            text = await place.read_text()
+            text = await trio.Path(self._memory, as_tag(ref or "HEAD")).read_text()
         except OSError:
             return None
         return text.strip() or None
+
+
+def _read_all(directory: Path) -> list[str]:
+    try:
+        return [file.read_text().strip() for file in directory.iterdir()]
+    except OSError:
+        return []

@@ -35,7 +35,7 @@ def git_runs(monkeypatch):
     real = trees_module.git
 
     async def counted(directory, *arguments, **options):
-        runs.append(arguments[2])
+        runs.extend({"read-tree", "diff-files"} & {*arguments})
         return await real(directory, *arguments, **options)
 
     monkeypatch.setattr(trees_module, "git", counted)
@@ -69,7 +69,31 @@ async def test_disk_use_is_bounded_and_slots_are_used_again(repo, tmp_path):
     commits = [repo.one, repo.two, repo.commit({"default.nix": "3"})]
     for commit in commits * 2:
         assert await read(trees, repo, commit)
-    assert len(list((tmp_path / "trees").iterdir())) == 2
+    assert len(list((tmp_path / "trees").iterdir())) <= 2
+
+
+async def test_a_near_commit_takes_the_place_of_another(repo, tmp_path):
+    trees = Trees(tmp_path / "trees")
+    await read(trees, repo, repo.one)
+    await read(trees, repo, repo.two)
+    assert len(list((tmp_path / "trees").iterdir())) == 1
+
+
+async def test_a_far_commit_and_a_near_one_that_is_held_take_a_new_place(
+    repo, tmp_path, monkeypatch
+):
+    trees = Trees(tmp_path / "trees", slots=2)
+    repository = await open_repository(repo.path)
+    async with (
+        trees.hold(repository, repo.one) as one,
+        trees.hold(repository, repo.two) as two,
+    ):
+        assert (files(one)["default.nix"], files(two)["default.nix"]) == ("1", "2")
+    monkeypatch.setattr(trees_module, "_NEAR", 0)
+    trees = Trees(tmp_path / "others", slots=3)
+    for commit in (repo.one, repo.two):
+        await read(trees, repo, commit)
+    assert len(list((tmp_path / "others").iterdir())) == 2
 
 
 async def test_all_who_want_one_commit_share_the_work(repo, tmp_path, git_runs):

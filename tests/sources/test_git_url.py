@@ -111,3 +111,25 @@ async def test_what_is_not_there_is_404_and_names_what_is(open_configured, confi
         assert told.value.status == 404
         with pytest.raises(RegistryError, match="all its 40 digits"):
             await sources.resolve(image("word"), "abcdef1234")
+
+
+async def test_what_nobody_means_any_more_is_left_to_gits_sweeping(
+    nix, open_configured, repo, config
+):
+    async with open_configured(config) as sources:
+        ours = sources.default.remote
+        refs = set()
+        for tag in (repo.one, "latest", repo.two, "v1", repo.one):
+            await word(sources, nix, tag)
+            listed = await remote_module.git(
+                ours.directory, "for-each-ref", "--format=%(refname:lstrip=2)"
+            )
+            refs = {*listed.split()}
+        assert refs == {repo.one, repo.two}, "v1 and HEAD mean these"
+        repo.three = repo.commit({"default.nix": package_set("three")})
+        ours._looked -= remote_module.FRESH
+        assert await word(sources, nix) == "three"
+        listed = await remote_module.git(
+            ours.directory, "for-each-ref", "--format=%(refname:lstrip=2)"
+        )
+        assert {*listed.split()} == {repo.one, repo.three}

@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 # PYTHON=… names another Python; ARGS=… goes to `nixeryd serve`, or to the benchmarks.
 
-.PHONY: run test lint bench format clean
+.PHONY: run test lint bench format deb try-deb clean
 
 run:
 	@packaging/setup.sh run
@@ -23,6 +23,13 @@ format:
 	@packaging/setup.sh test
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
+
+# dist/nixeryd_VERSION_ARCH.deb, and its trial in a minimal Debian (as root, minutes).
+deb:
+	@packaging/build-deb
+
+try-deb:
+	@packaging/try-deb
 
 # Images and the index live in the user's data directory and stay.
 clean:

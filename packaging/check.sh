@@ -29,7 +29,8 @@ async_rules() {
 }
 step async_rules
 if command -v shellcheck >/dev/null; then
-    step shellcheck packaging/*.sh packaging/try-fresh .ci/run
+    step shellcheck -x packaging/*.sh packaging/{try-fresh,try-deb,build-deb,install-tree} \
+        packaging/arch/PKGBUILD .ci/run
 fi
 
 [ "$failed" = 0 ] || exit 1

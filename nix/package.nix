@@ -5,7 +5,6 @@
   lib,
   python3Packages,
   installShellFiles,
-  coreutils,
   git,
 }:
 
@@ -55,8 +54,7 @@ python3Packages.buildPythonApplication {
   postInstall = ''
     install -D --mode 644 --target-directory $out/lib/systemd/user contrib/systemd/*
     substituteInPlace $out/lib/systemd/user/nixeryd.service \
-      --replace-fail 'ExecStart=nixeryd ' "ExecStart=$out/bin/nixeryd " \
-      --replace-fail 'ExecReload=kill ' 'ExecReload=${coreutils}/bin/kill '
+      --replace-fail 'ExecStart=nixeryd ' "ExecStart=$out/bin/nixeryd "
     PYTHONPATH=$PWD:$PYTHONPATH python packaging/man.py > nixeryd.1
     installManPage nixeryd.1
     installShellCompletion --cmd nixeryd \

@@ -48,7 +48,6 @@ rec {
   package = import ROOT/nix/package.nix {
     inherit lib python3Packages;
     installShellFiles = "installShellFiles";
-    coreutils = "/coreutils";
     git = "/git";
   };
   module = file: settings:

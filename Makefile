@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 # PYTHON=… names another Python; ARGS=… goes to `nixeryd serve`, or to the benchmarks.
 
-.PHONY: run test lint bench format deb try-deb clean
+.PHONY: run test lint bench format screenshots deb try-deb clean
 
 run:
 	@packaging/setup.sh run
@@ -23,6 +23,11 @@ format:
 	@packaging/setup.sh test
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
+
+# Each page as the browser tests see it, as PNGs to look at.
+screenshots:
+	@packaging/setup.sh test
+	@NIXERYD_SCREENSHOTS=screenshots .venv/bin/python -m pytest --quiet tests/browser
 
 # dist/nixeryd_VERSION_ARCH.deb, and its trial in a minimal Debian (as root, minutes).
 deb:

@@ -141,7 +141,9 @@ install_clients() {
     local wanted package failed=()
     mapfile -t wanted < <(missing skopeo=skopeo podman=podman runc=runc \
         dockerd=docker.io docker=docker.io docker-registry=docker-registry \
-        ip=iproute2 systemd-analyze=systemd mandoc=mandoc man=man-db | sort -u)
+        ip=iproute2 systemd-analyze=systemd mandoc=mandoc man=man-db \
+        chromium=chromium \
+        /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core | sort -u)
     [ ${#wanted[@]} -eq 0 ] && return
     if can_install; then
         # One by one after a failure, so that one missing package costs only itself.

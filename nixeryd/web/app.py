@@ -8,6 +8,7 @@ client sends can open another one.
 from quart_trio import QuartTrio
 
 from nixeryd.web.api import install_api, install_health
+from nixeryd.web.dashboard.install import install_dashboard
 from nixeryd.web.errors import install_handlers
 from nixeryd.web.guard import Guard, Policy
 from nixeryd.web.live import install_live
@@ -44,6 +45,8 @@ def create_app(
     if door is not Door.MIRROR:
         install_api(app, control, door)
         install_live(app, control)
+    if door is Door.MAIN:
+        install_dashboard(app, control)
     if door is Door.ADMIN:
         return Guard(app, policy)
     mirror = door is Door.MIRROR

@@ -4,7 +4,7 @@
 reader who missed some has missed nothing. A log is told in parts by line number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from quart import Response, request
@@ -92,11 +92,22 @@ def last_event_number() -> int:
     return int(told) if told.isascii() and told.isdigit() and len(told) <= 15 else 0  # noqa: PLR2004
 
 
+def _as_json(builds: list[Build]) -> str:
+    return msgspec.json.encode(Now(builds)).decode()
+
+
+def _one_as_json(build: Build) -> str:
+    return msgspec.json.encode(build).decode()
+
+
 class NowTeller:
     """Tells all that goes on, as one event."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(
+        self, live: Live, render: Callable[[list[Build]], str] = _as_json
+    ) -> None:
         self._live = live
+        self._render = render
         self._seen = -1
 
     async def changed(self) -> None:
@@ -106,11 +117,8 @@ class NowTeller:
         if self._live.changes.version == self._seen:
             return []
         self._seen = self._live.changes.version
-        return [frame(self.render(), event="now", number=str(self._seen))]
-
-    def render(self) -> str:
-        """Put the state into words."""
-        return msgspec.json.encode(Now(self._live.builds())).decode()
+        text = self._render(self._live.builds())
+        return [frame(text, event="now", number=str(self._seen))]
 
     @property
     def is_over(self) -> bool:
@@ -120,8 +128,11 @@ class NowTeller:
 class BuildTeller:
     """Tells of one build: `build` for its state, `log` for lines from `start` on."""
 
-    def __init__(self, watch: Watch, start: int) -> None:
+    def __init__(
+        self, watch: Watch, start: int, render: Callable[[Build], str] = _one_as_json
+    ) -> None:
         self._watch = watch
+        self._render = render
         self._seen = -1
         # What is beyond its end is a number of another log.
         self._line = start if start <= watch.log(start).total else 0
@@ -141,15 +152,11 @@ class BuildTeller:
         state = self._watch.told()
         if state != self._told:
             self._told = state
-            text = self.render(state)
+            text = self._render(state)
             told.append(frame(text, event="build", number=str(self._line)))
         if self.is_over and state.state != "running":  # or else the daemon ends
             told.append(frame("{}", event="end", number=str(self._line)))
         return told
-
-    def render(self, build: Build) -> str:
-        """Put its state into words."""
-        return msgspec.json.encode(build).decode()
 
     @property
     def is_over(self) -> bool:

@@ -41,7 +41,7 @@ from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.prefetch import Prefetch
 from nixeryd.mirror.sources import open_upstreams
 from nixeryd.nix.installation import open_nix
-from nixeryd.nix.roots import Roots
+from nixeryd.nix.roots import Roots, of_manifest
 from nixeryd.offline import Offline
 from nixeryd.popularity import Popularity
 from nixeryd.registry import Registry
@@ -103,7 +103,8 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
         listeners = stack.enter_context(open_doors(settings, admin_socket))
         roots = Roots(
             places.gcroots,
-            {(name.image, name.tag) for name in index.names.all()},
+            {(name.image, name.tag) for name in index.names.all()}
+            | set(map(of_manifest, index.manifests())),
             keep=settings.nix.keep_roots,
         )
         offline = Offline(told=settings.offline)
@@ -113,6 +114,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             nix,
             blobs,
             index,
+            roots,
             compression=settings.cache.compression,
             timeout=settings.nix.timeout,
             popularity={},
@@ -130,6 +132,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             uses,
             cap=settings.cache.cap,
             on_forgotten=lambda name: roots.release((name.image, name.tag)),
+            on_gone=lambda digest: roots.release(of_manifest(digest)),
         )
         addresses = {door: name_addresses(found) for door, found in listeners.items()}
         async with (

@@ -1,45 +1,28 @@
 """Assembly: from a closure in the store to a manifest in the cache.
 
-Groups the closure into layers, packs them on all cores, plants the symlink
-forest on top, and writes config and manifest. The manifest is written last,
-when everything it names is safe.
+Groups the closure into layers, packs them on all cores, and plants the symlink
+forest on top.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import trio
 
 from nixeryd.builder.layers import Layers
-from nixeryd.builder.listing import list_directory, programs
+from nixeryd.builder.listing import list_directory
+from nixeryd.builder.manifest import Layer, write_manifest
 from nixeryd.builder.progress import LayerDone, Progress
 from nixeryd.images.closures import Closure
-from nixeryd.images.digests import Digest
 from nixeryd.images.forest import build_forest
 from nixeryd.images.layering import LayerPlan, plan_layers
-from nixeryd.images.manifests import (
-    DEFAULT_ENVIRONMENT,
-    MANIFEST_TYPE,
-    LayerDescriptor,
-    Programs,
-    default_command,
-    describe_layer,
-    render_config,
-    render_manifest,
-)
+from nixeryd.images.manifests import LayerDescriptor, describe_layer
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import ResolvedPackage
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import StoredManifest
 from nixeryd.store.leases import Lease
 
-_FOREST = "nixeryd: links to the packages"
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    descriptor: LayerDescriptor
-    history: str
+FOREST = "nixeryd: links to the packages"
 
 
 async def assemble(  # noqa: PLR0913  what an image is made of
@@ -56,33 +39,8 @@ async def assemble(  # noqa: PLR0913  what an image is made of
 ) -> StoredManifest:
     """Make the image of packages that are in the store, with this closure."""
     packed = await _pack(packages, closure, popularity, layers, progress, lease)
-    descriptors = [layer.descriptor for layer in packed]
-    requested = [
-        Programs(package.main_program, programs(package.outputs))
-        for package in packages
-        if package.attribute in image.requested
-    ]
-    config = render_config(
-        architecture=image.architecture,
-        env=DEFAULT_ENVIRONMENT,
-        cmd=default_command(requested, is_shell=image.is_shell),
-        labels=labels,
-        diff_ids=[descriptor.diff_id for descriptor in descriptors],
-        history=[layer.history for layer in packed],
-    )
-    manifest = render_manifest(config, descriptors)
-    lease.add(Digest.of(config))
-    lease.add(Digest.of(manifest))
-
-    def store() -> tuple[Digest, Digest]:
-        return blobs.put(config), blobs.put(manifest)
-
-    config_digest, digest = await trio.to_thread.run_sync(store)
-    return StoredManifest(
-        digest=digest,
-        media_type=MANIFEST_TYPE,
-        blobs=(config_digest, *(descriptor.digest for descriptor in descriptors)),
-        size=len(config) + sum(descriptor.size for descriptor in descriptors),
+    return await write_manifest(
+        image, packages, packed, labels=labels, blobs=blobs, lease=lease
     )
 
 
@@ -93,16 +51,16 @@ async def _pack(  # noqa: PLR0913, PLR0917  what layers are made of
     layers: Layers,
     progress: Progress,
     lease: Lease,
-) -> list[_Layer]:
+) -> list[Layer]:
     """Pack all layers side by side; the forest is the topmost."""
     outputs = [path for package in packages for path in package.outputs]
     plans = plan_layers(closure, outputs, popularity)
-    packed: dict[int, _Layer] = {}
+    packed: dict[int, Layer] = {}
 
     def note(
         position: int, descriptor: LayerDescriptor, history: str, *, cached: bool
     ) -> None:
-        packed[position] = _Layer(descriptor, history)
+        packed[position] = Layer(descriptor, history)
         progress.tell(
             LayerDone(
                 done=len(packed),
@@ -119,7 +77,7 @@ async def _pack(  # noqa: PLR0913, PLR0917  what layers are made of
     async def plant() -> None:
         entries = await trio.to_thread.run_sync(build_forest, outputs, list_directory)
         descriptor, cached = await layers.of_entries(entries, lease)
-        note(len(plans), descriptor, _FOREST, cached=cached)
+        note(len(plans), descriptor, FOREST, cached=cached)
 
     try:
         async with trio.open_nursery() as nursery:

@@ -17,13 +17,16 @@ import trio
 from nixeryd.builder.assembly import assemble
 from nixeryd.builder.layers import Layers
 from nixeryd.builder.progress import Phase, Progress
-from nixeryd.images import tar
+from nixeryd.builder.thin import assemble_thin
+from nixeryd.images import tar, thin
 from nixeryd.images.digests import Digest
 from nixeryd.images.names import ImageName
+from nixeryd.nix import closurelist
 from nixeryd.nix.closure import query_closure
 from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.process import Nix
 from nixeryd.nix.realise import DerivationLost, realise
+from nixeryd.nix.roots import Roots, of_manifest
 from nixeryd.sources.source import Source
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
@@ -60,6 +63,7 @@ class Workshop:
         nix: Nix,
         blobs: Blobs,
         index: Index,
+        roots: Roots,
         *,
         compression: str,
         timeout: int,
@@ -68,6 +72,7 @@ class Workshop:
         self._nix = nix
         self._blobs = blobs
         self._index = index
+        self._roots = roots
         self.timeout = timeout  # seconds per builder, 0 for none
         self._compression = compression
         self.use_popularity(popularity)
@@ -81,6 +86,7 @@ class Workshop:
         self._last_look: tuple[Digest, int] | None = None  # that found all blobs
         self._locks = KeyedLocks()
         self._layers = Layers(blobs, index, compression)
+        self._thin_layers = Layers(blobs, index, thin.COMPRESSION)
         # An evaluation of nixpkgs takes a core and some 500 MB.
         self._evaluations = trio.CapacityLimiter(2)
 
@@ -106,7 +112,7 @@ class Workshop:
         # Who asks in the same tenth of a second is told by one look at its blobs.
         look = (known.digest, int(trio.current_time() * 10))
         if look != self._last_look:
-            if not self._is_whole(known):
+            if not self._is_whole(image, known):
                 return None
             self._last_look = look
         return known
@@ -153,7 +159,7 @@ class Workshop:
         # Several states of the source, or several sources, may want the same.
         async with self._locks.hold(key):
             known = self._index.build(key)
-            is_cached = known is not None and self._is_whole(known)
+            is_cached = known is not None and self._is_whole(image, known)
             if known is None or not is_cached:
                 known = await self._make(image, source, evaluation, progress, hold)
                 self._index.add_build(key, known)
@@ -177,11 +183,27 @@ class Workshop:
         outputs = [out for package in evaluation.packages for out in package.outputs]
         closure = await query_closure(self._nix, outputs)
         progress.tell(Phase(phase="pack"))
+        labels = await _labels(image, source)
+        if image.is_thin:
+            made = await assemble_thin(
+                image,
+                evaluation.packages,
+                closure,
+                nix=self._nix,
+                roots=hold.roots,
+                labels=labels,
+                layers=self._thin_layers,
+                blobs=self._blobs,
+                progress=progress,
+                lease=hold.lease,
+            )
+            self._roots.keep(of_manifest(str(made.digest)), hold.roots)
+            return made
         return await assemble(
             image,
             evaluation.packages,
             closure,
-            labels=await _labels(image, source),
+            labels=labels,
             popularity=self._popularity,
             layers=self._layers,
             blobs=self._blobs,
@@ -218,7 +240,11 @@ class Workshop:
         parts = [self._settings, image.key, outputs]
         return Digest.of(json.dumps(parts).encode()).hex
 
-    def _is_whole(self, manifest: StoredManifest) -> bool:
+    def _is_whole(self, image: ImageName, manifest: StoredManifest) -> bool:
+        if image.is_thin:
+            owner = of_manifest(str(manifest.digest))
+            if not self._roots.holds(owner, closurelist.ROOT):
+                return False
         wanted = (manifest.digest, *manifest.blobs)
         return all(digest in self._blobs for digest in wanted)
 

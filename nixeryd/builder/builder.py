@@ -24,6 +24,7 @@ from nixeryd.builder.failures import Failures
 from nixeryd.builder.history import History
 from nixeryd.builder.progress import Event, Progress
 from nixeryd.builder.run import Run
+from nixeryd.builder.thin import emulation_warning
 from nixeryd.builder.tickets import Tickets
 from nixeryd.builder.watched import Watched
 from nixeryd.flight import Askers, Stopping
@@ -244,6 +245,8 @@ class Builder:
                 bound.info("nix", line=event.line)
 
         run.progress.listen(note)
+        if warning := emulation_warning(run.image, self.policy.default_system):
+            run.progress.tell(events.LogLine(line=warning))
         try:
             build = await self._workshop.build(
                 run.image, run.source, run.progress, run.begin, roots
@@ -264,7 +267,8 @@ class Builder:
         digest = build.manifest.digest
         if self._latest.get((run.image.key, run.tag)) is run:
             self._tag(run.image, run.tag, digest)
-            if not build.cached:
+            # A thin image has roots of its own (`builder.build`).
+            if not build.cached and not run.image.is_thin:
                 self._roots.keep((run.image.key, run.tag), roots)
         bound.info(
             "built",

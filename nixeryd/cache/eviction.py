@@ -79,6 +79,7 @@ class Evictor:
         *,
         cap: int | None,
         on_forgotten: Callable[[Name], None] = lambda _: None,
+        on_gone: Callable[[str], None] = lambda _: None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._blobs = blobs
@@ -87,6 +88,7 @@ class Evictor:
         self._uses = uses
         self.cap = cap
         self._on_forgotten = on_forgotten
+        self._on_gone = on_gone  # hears the digest of each manifest that went
         self._now = now
         self._lock = trio.Lock()
         self._grown = trio.Event()
@@ -218,6 +220,8 @@ class Evictor:
             trash = self._blobs.discard(map(Digest.parse, discarded))
             for name in ended:
                 self._on_forgotten(name)
+            for digest in gone:
+                self._on_gone(digest)
             manifests += len(gone)
             blobs += len(discarded)
             names += ended

@@ -43,12 +43,14 @@ class LayerDescriptor:
     """A layer as a manifest names it.
 
     `digest` and `size` (bytes) are the blob's, `diff_id` the uncompressed tar's.
+    `annotations` are keys and values, and the manifest's business, not the blob's.
     """
 
     digest: Digest
     diff_id: Digest
     size: int
     media_type: str
+    annotations: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +148,20 @@ def render_manifest(config: bytes, layers: Sequence[LayerDescriptor]) -> bytes:
                 "digest": str(Digest.of(config)),
                 "size": len(config),
             },
-            "layers": [
-                {
-                    "mediaType": layer.media_type,
-                    "digest": str(layer.digest),
-                    "size": layer.size,
-                }
-                for layer in layers
-            ],
+            "layers": [_descriptor(layer) for layer in layers],
         }
     )
+
+
+def _descriptor(layer: LayerDescriptor) -> dict[str, object]:
+    descriptor: dict[str, object] = {
+        "mediaType": layer.media_type,
+        "digest": str(layer.digest),
+        "size": layer.size,
+    }
+    if layer.annotations:
+        descriptor["annotations"] = dict(layer.annotations)
+    return descriptor
 
 
 def _canonical(value: object) -> bytes:

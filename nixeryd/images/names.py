@@ -32,7 +32,8 @@ _STORE_HASH = re.compile(r"[0-9a-df-np-sv-z]{32}(?:-|$)")
 
 ARCHITECTURES: Final = {"x86_64-linux": "amd64", "aarch64-linux": "arm64"}
 _SYSTEMS: Final = {meta: system for system, meta in ARCHITECTURES.items()}
-META_PACKAGES: Final = frozenset({"shell", *_SYSTEMS})
+THIN: Final = "thin"
+META_PACKAGES: Final = frozenset({"shell", THIN, *_SYSTEMS})
 # Says only who is asked, as in `docker pull nix/git` by a mirror; a package else.
 PREFIX: Final = "nix"
 
@@ -102,7 +103,7 @@ class ImageName:
     sorted and without duplicates; `system` is Nix's name of the platform. Of
     `optional` a source that is no nixpkgs need not have any. `flake` is the source
     that the name asks for, and `is_store` says that packages are paths in the store,
-    by their hashes.
+    by their hashes. What `is_thin` has mount points where others have store paths.
     """
 
     repository: str
@@ -113,14 +114,17 @@ class ImageName:
     optional: tuple[str, ...] = ()
     flake: str | None = None
     is_store: bool = False
+    is_thin: bool = False
 
     @property
     def title(self) -> str:
         """What a person would call it."""
         named = "/".join(self.requested) or "shell"
         if self.is_store:
-            return f"store/{named}"
-        return f"flake/{self.flake}/{named}" if self.flake else named
+            named = f"store/{named}"
+        elif self.flake:
+            named = f"flake/{self.flake}/{named}"
+        return f"{THIN}/{named}" if self.is_thin else named
 
     @property
     def architecture(self) -> str:
@@ -149,6 +153,8 @@ def _key(image: ImageName) -> str:
         parts["flake"] = image.flake
     if image.is_store:
         parts["store"] = True
+    if image.is_thin:
+        parts["thin"] = True
     return json.dumps(parts, sort_keys=True, separators=(",", ":"))
 
 
@@ -186,8 +192,8 @@ def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
     if not requested and not is_shell:
         raise RegistryError(
             ErrorCode.NAME_INVALID,
-            f"{repository} names no package: 'shell', 'arm64' and 'amd64' come before"
-            " the packages, as in arm64/git",
+            f"{repository} names no package: 'shell', 'thin', 'arm64' and 'amd64' come"
+            " before the packages, as in arm64/git",
         )
     if is_store and is_shell:
         raise RegistryError(
@@ -205,7 +211,19 @@ def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
         optional=tuple(sorted({*always} - {*requested})),
         flake=flake,
         is_store=is_store,
+        is_thin=THIN in metas,
     )
+
+
+def thinned(components: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the thin image of the same packages."""
+    start = 1 if len(components) > 1 and components[0] == PREFIX else 0
+    for component in components[start:]:
+        if component == THIN:
+            return components
+        if component not in META_PACKAGES:
+            break
+    return (*components[:start], THIN, *components[start:])
 
 
 def _refuse_repeats(repository: str, components: tuple[str, ...]) -> None:

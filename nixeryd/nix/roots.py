@@ -6,7 +6,8 @@ removing it is all there is to do. Roots must not be renamed or moved: those tha
 are kept stay where they are, and a file beside them says for which image.
 
 Kept roots spare downloads and builds when an image is made again; what is in the
-cache already needs none.
+cache already needs none. But for a thin image, which lives in the store: its roots
+belong to its manifest, and are kept whatever is configured.
 
 Nix manual, `nix-store --add-root`.
 """
@@ -21,9 +22,15 @@ from typing import Final, TypeAlias
 
 _PREFIX: Final = "build-"
 _OWNER: Final = "image.json"
+_NO_TAG: Final = ""
 
 Owner: TypeAlias = tuple[str, str]
-"""An image's key (`ImageName.key`) and a tag."""
+"""An image's key (`ImageName.key`) and a tag; or a manifest (`of_manifest`)."""
+
+
+def of_manifest(digest: str) -> Owner:
+    """Name a manifest as an owner of roots."""
+    return digest, _NO_TAG
 
 
 class Roots:
@@ -41,7 +48,12 @@ class Roots:
         self._kept: dict[Owner, Path] = {}
         for roots in directory.glob(_PREFIX + "*"):
             owner = _owner(roots)
-            if keep and owner and owner in wanted and owner not in self._kept:
+            if (
+                owner
+                and self._is_lasting(owner)
+                and owner in wanted
+                and owner not in self._kept
+            ):
                 self._kept[owner] = roots
             else:
                 _remove(roots)
@@ -63,10 +75,18 @@ class Roots:
 
     def keep(self, owner: Owner, roots: Path) -> None:
         """Keep a build's roots for an image, instead of those it had."""
-        if self._keep:
+        if self._is_lasting(owner):
             self.release(owner)
             (roots / _OWNER).write_text(json.dumps(owner))
             self._kept[owner] = roots
+
+    def holds(self, owner: Owner, name: str) -> bool:
+        """Tell whether an owner has a kept root, and the store what it leads to."""
+        roots = self._kept.get(owner)
+        return roots is not None and (roots / name).exists()
+
+    def _is_lasting(self, owner: Owner) -> bool:
+        return self._keep or owner[1] == _NO_TAG
 
     def release(self, owner: Owner) -> None:
         """Let Nix collect what was kept for an image, if anything was."""

@@ -131,6 +131,11 @@ class Index:
             size=size,
         )
 
+    def manifests(self) -> set[str]:
+        """Give the digests of all manifests."""
+        rows = self._db.execute("SELECT digest FROM manifests")
+        return {digest for (digest,) in rows}
+
     def build(self, key: str) -> StoredManifest | None:
         """Find the manifest that was made of these outputs and settings."""
         row = self._db.execute(

@@ -31,10 +31,12 @@ async def open_builder(
     """
     with open_data_dir(data_dir) as places, open_index(places.index) as index:
         blobs = Blobs(places.blobs, places.staging)
+        roots = Roots(places.gcroots, keep=keep)
         workshop = Workshop(
             nix,
             blobs,
             index,
+            roots,
             compression=compression,
             timeout=0,
             popularity={},
@@ -59,7 +61,7 @@ async def open_builder(
                 blobs=blobs,
                 index=index,
                 logs=places.logs,
-                roots=Roots(places.gcroots, keep=keep),
+                roots=roots,
                 nursery=nursery,
                 board=Board(Changes()),
                 history=History(places.failures),

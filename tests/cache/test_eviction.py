@@ -15,10 +15,10 @@ from tests.cache.conftest import KB
 
 @pytest.fixture
 def make(shelf):
-    """Give an evictor of the shelf; the names that it ended are in `.ended`."""
+    """Give an evictor of the shelf; what it ended is in `.ended` and `.gone`."""
 
     def make(cap=None, **options):
-        ended = []
+        ended, gone = [], []
         evictor = Evictor(
             shelf.blobs,
             shelf.index,
@@ -26,9 +26,10 @@ def make(shelf):
             shelf.uses,
             cap=cap,
             on_forgotten=lambda name: ended.append(name.repository),
+            on_gone=gone.append,
             **options,
         )
-        evictor.ended = ended
+        evictor.ended, evictor.gone = ended, gone
         return evictor
 
     return make
@@ -42,6 +43,7 @@ async def test_the_least_recently_used_image_goes_and_all_that_told_of_it(shelf,
     evicted = await evictor.evict(250 * KB)
     assert [name.repository for name in evicted.names] == ["old"]
     assert evictor.ended == ["old"]
+    assert evictor.gone == [str(old)]
     assert evicted.left == shelf.size <= 250 * KB
     assert evicted.manifests == 1
     assert shelf.names == {"new"}
@@ -140,6 +142,7 @@ async def test_a_name_is_removed_with_what_only_it_leads_to(shelf, make):
     removed = await evictor.remove([name])
     assert [str(one) for one in removed.names] == ["one:latest"]
     assert evictor.ended == ["one"]
+    assert evictor.gone == [str(name.manifest)]
     assert removed.manifests == 1
     assert removed.left == shelf.size
     assert shelf.names == {"two"}
@@ -150,8 +153,10 @@ async def test_a_name_is_removed_with_what_only_it_leads_to(shelf, make):
 async def test_what_has_another_name_stays_when_one_is_removed(shelf, make):
     digest = shelf.image("one", "a", used=1)
     shelf.index.set_tag('"one"', "work", "one", digest, 1)
-    removed = await make().remove([shelf.index.names.find(Kind.NIX, '"one"', "work")])
+    evictor = make()
+    removed = await evictor.remove([shelf.index.names.find(Kind.NIX, '"one"', "work")])
     assert (removed.freed, removed.manifests) == (0, 0)
+    assert evictor.gone == []
     assert [str(name) for name in shelf.index.names.all()] == ["one:latest"]
     shelf.check()
 

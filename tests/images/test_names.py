@@ -13,6 +13,7 @@ from nixeryd.images.names import (
     parse_image,
     parse_reference,
     parse_repository,
+    thinned,
 )
 
 POLICY = NamePolicy("x86_64-linux")
@@ -289,3 +290,39 @@ def test_keys_of_flakes_stores_and_packages_differ():
     names = [("tool",), ("flake", "app", "tool"), ("flake", "b", "tool")]
     assert len({parse_image(name, POLICY).key for name in names}) == 3
     assert parse_image((HASH,), BARE).key != (parse_image(("store", HASH), BARE).key)
+
+
+@pytest.mark.parametrize("name", ["thin/shell/git", "shell/thin/git"])
+def test_thin_is_another_image_of_the_same_packages(name):
+    thin, ordinary = image(name), image("shell/git")
+    assert thin.is_thin
+    assert not ordinary.is_thin
+    assert thin.packages == ordinary.packages
+    assert thin.is_shell
+    assert thin.key != ordinary.key
+    assert thin.key == image("thin/shell/git").key
+    assert thin.title == "thin/git"
+
+
+@pytest.mark.parametrize(
+    ("name", "thin"),
+    [
+        ("git", "thin/git"),
+        ("shell/git", "thin/shell/git"),
+        ("shell/thin/git", "shell/thin/git"),
+        ("thin/arm64/git", "thin/arm64/git"),
+        ("nix/git", "nix/thin/git"),
+        ("nix", "thin/nix"),
+        ("git/thin", "thin/git/thin"),
+        ("flake/app/tool", "thin/flake/app/tool"),
+        ("store/" + "a" * 32, "thin/store/" + "a" * 32),
+    ],
+)
+def test_an_image_is_thinned_once(name, thin):
+    assert "/".join(thinned(tuple(name.split("/")))) == thin
+
+
+@pytest.mark.parametrize("name", ["thin", "thin/arm64"])
+def test_thin_alone_names_no_package(name):
+    with pytest.raises(RegistryError, match="names no package"):
+        image(name)

@@ -35,7 +35,9 @@ async def _door(serving, setup, door):
         own_hosts={"localhost:5000"},
         nix_prefixes=("shell", "nix"),
     )
-    return serving(create_app(registry, MemoryControl(setup.places.root), door, Policy()))
+    return serving(
+        create_app(registry, MemoryControl(setup.places.root), door, Policy())
+    )
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from nixeryd.nix.evaluate import evaluate
 from nixeryd.nix.realise import realise
-from nixeryd.nix.roots import Roots
+from nixeryd.nix.roots import Roots, of_manifest
 
 A, B = ("image", "latest"), ("image", "other")
 
@@ -114,3 +114,20 @@ def test_what_a_crash_wrote_half_is_swept(tmp_path, text):
 def test_a_directory_that_is_not_there_holds_no_roots(tmp_path):
     Roots(tmp_path / "missing")
     assert not (tmp_path / "missing").exists()
+
+
+async def test_what_a_manifest_needs_is_kept_whatever_is_configured(
+    build, is_dead, tmp_path
+):
+    owner = of_manifest("sha256:" + "0" * 64)
+    roots = Roots(tmp_path, keep=False)
+    async with roots.of_build() as directory:
+        kept = await build(directory)
+        roots.keep(owner, directory)
+    assert roots.holds(owner, "root")
+    assert not roots.holds(owner, "other")
+    again = Roots(tmp_path, {owner}, keep=False)
+    assert again.holds(owner, "root")
+    assert not is_dead(kept)
+    Roots(tmp_path, keep=False)
+    assert is_dead(kept)

@@ -35,8 +35,8 @@ log = structlog.get_logger()
 RESUMING = Pace(attempts=6, first_wait=0.5)
 # Bytes that must come for a connection to count as one that worked.
 _PROGRESS = 1 << 20
-# Pieces (of at most 64 KiB) between the network and the disk, and in one write.
-_BUFFERED = 32
+# Bytes between the network and the disk, and as many in the write under way.
+_BUFFERED = 2 << 20
 
 
 class Downloads:
@@ -109,11 +109,11 @@ class Downloads:
         sha256 = hashlib.sha256()
         with self._blobs.stage() as staged:
             download.begin(staged.fd)
-            send, receive = trio.open_memory_channel[bytes](_BUFFERED)
+            pieces = _Pieces()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write, receive, staged, sha256, download)
-                async with send:
-                    await self._receive(upstream, download, send)
+                nursery.start_soon(self._write, pieces, staged, sha256, download)
+                await self._receive(upstream, download, pieces)
+                pieces.end()
             found = Digest(sha256.hexdigest())
             if found != download.digest:
                 raise UpstreamBroken(
@@ -128,29 +128,26 @@ class Downloads:
 
     async def _write(
         self,
-        receive: trio.MemoryReceiveChannel[bytes],
+        pieces: "_Pieces",
         staged: Staged,
         sha256: "hashlib._Hash",
         download: Download,
     ) -> None:
-        def write(pieces: list[bytes]) -> None:
-            for piece in pieces:
+        def write(taken: list[bytes]) -> None:
+            for piece in taken:
                 sha256.update(piece)
                 staged.write(piece)
 
-        async for piece in receive:
-            pieces = [piece]
-            # All there is: one trip to a thread for many pieces if they come fast.
-            while receive.statistics().current_buffer_used:
-                pieces.append(receive.receive_nowait())
-            await trio.to_thread.run_sync(write, pieces, limiter=self._hashing)
-            download.note(arrived=sum(map(len, pieces)))
+        # All there is: one trip to a thread for many pieces if they come fast.
+        while taken := await pieces.take():
+            await trio.to_thread.run_sync(write, taken, limiter=self._hashing)
+            download.note(arrived=sum(map(len, taken)))
 
     async def _receive(
         self,
         upstream: Upstream,
         download: Download,
-        send: trio.MemorySendChannel[bytes],
+        pieces: "_Pieces",
     ) -> None:
         """Pass the blob's bytes on, from as many connections as it takes."""
         received = counted = failures = 0
@@ -166,7 +163,7 @@ class Downloads:
                         piece = chunk[surplus:]
                         surplus -= len(chunk) - len(piece)
                         if piece:
-                            await send.send(piece)
+                            await pieces.put(piece)
                             received += len(piece)
                 if download.size not in (None, received):
                     raise UpstreamBroken(
@@ -207,6 +204,37 @@ class Downloads:
             raise UpstreamBroken(
                 upstream.name, "has a blob of another size than before"
             )
+
+
+class _Pieces:
+    """What has come and is not written yet: not more than a few megabytes."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._ended = False
+        self._changed = trio.lowlevel.ParkingLot()
+
+    async def put(self, piece: bytes) -> None:
+        """Add a piece, once there is room."""
+        while self._size >= _BUFFERED:
+            await self._changed.park()
+        self._pieces.append(piece)
+        self._size += len(piece)
+        self._changed.unpark_all()
+
+    def end(self) -> None:
+        """Add no more."""
+        self._ended = True
+        self._changed.unpark_all()
+
+    async def take(self) -> list[bytes]:
+        """Wait for pieces and take them all; none at the end."""
+        while not (self._pieces or self._ended):
+            await self._changed.park()
+        taken, self._pieces, self._size = self._pieces, [], 0
+        self._changed.unpark_all()
+        return taken
 
 
 def _first(group: BaseExceptionGroup[E]) -> E:

@@ -150,6 +150,7 @@ class Workshop:
         hold: Hold,
     ) -> Build:
         progress.tell(Phase(phase="evaluate"))
+        source = await source.ready()
         async with self._evaluations:
             before = await source.state()
             begin(before.fingerprint)

@@ -45,8 +45,23 @@ class Remote:
     _looked: float = float("-inf")
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
-    async def fetch(self, ref: str) -> tuple[Repository, str]:
-        """Give our repository and the commit in it that a ref means.
+    async def here(self, ref: str) -> str | None:
+        """Give the commit that a ref means, if the network need not be asked.
+
+        "" means HEAD. Raises `NoSuchRef`, `GitFailed`.
+        """
+        is_fresh = trio.current_time() - self._looked <= FRESH
+        if _COMMIT.fullmatch(ref):
+            commit = ref
+        elif is_fresh or self.offline.on:
+            commit = await self._look_up(ref)
+        else:
+            return None
+        is_known = await trio.Path(self.directory, "HEAD").exists()
+        return commit if is_known and await self._keeps(commit) else None
+
+    async def fetch(self, ref: str) -> str:
+        """Give the commit that a ref means; it is in our repository then.
 
         "" means HEAD. Raises `NoSuchRef`, `GitFailed`.
         """
@@ -55,7 +70,7 @@ class Remote:
             commit = ref if _COMMIT.fullmatch(ref) else await self._look_up(ref)
             if not await self._keeps(commit):
                 await self._fetch(commit)
-        return self._repository(), commit
+        return commit
 
     async def known(self, ref: str) -> str | None:
         """Give the commit that a ref meant when it was last asked for."""
@@ -63,7 +78,9 @@ class Remote:
             return None
         return await self._remembered(ref)
 
-    def _repository(self) -> Repository:
+    @property
+    def repository(self) -> Repository:
+        """Our repository, of what was fetched."""
         name = self.url.rstrip("/").rpartition("/")[2].removesuffix(".git")
         return Repository(
             directory=self.directory,

@@ -17,7 +17,8 @@ NixFailed = CommandFailed
 # old; an untrusted user may say "substitute", but not which substituters.
 _WITHOUT_NETWORK = (
     ("substitute", "false"),
-    ("connect-timeout", "3"),
+    ("connect-timeout", "1"),
+    ("stalled-download-timeout", "1"),
     ("download-attempts", "1"),
     ("tarball-ttl", "4294967295"),
 )

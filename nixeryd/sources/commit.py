@@ -25,6 +25,10 @@ class Commit:
     called: str = field(compare=False)
     trees: Trees
 
+    async def ready(self) -> "Commit":
+        """Give itself: it is here."""
+        return self
+
     async def fingerprint(self) -> str:
         """Give the commit."""
         return self.commit

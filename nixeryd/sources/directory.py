@@ -57,6 +57,10 @@ class Directory:
             raise RegistryError(ErrorCode.DENIED, f"{self.path}: {error}") from error
         return await commit_at(self.name, repository, ref, self.trees)
 
+    async def ready(self) -> "Directory":
+        """Give itself: it is here."""
+        return self
+
     async def fingerprint(self) -> str | None:
         """Give a value that changes with what evaluation reads; None: cannot tell."""
         return None if self.checkout is None else await self.checkout.fingerprint()

@@ -23,8 +23,9 @@ from nixeryd.nix import messages
 from nixeryd.nix.evaluate import Evaluation, EvaluationFailed, evaluate
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.sources.deferred import Deferred
 from nixeryd.sources.directory import describe
-from nixeryd.sources.source import State
+from nixeryd.sources.source import Searchable, State
 
 FRESH = 300.0  # seconds until a flake elsewhere is resolved again
 # How versions of Nix say that a file is not there.
@@ -38,6 +39,10 @@ class LockedFlake:
     name: str
     reference: str
     commit: str | None = None
+
+    async def ready(self) -> "LockedFlake":
+        """Give itself: it is here."""
+        return self
 
     async def fingerprint(self) -> str:
         """Give the reference."""
@@ -95,6 +100,10 @@ class LocalFlake:
         except GitFailed as error:
             raise RegistryError(ErrorCode.DENIED, f"{self.path}: {error}") from error
         return LockedFlake(self.name, _git_url(repository, self.path, commit), commit)
+
+    async def ready(self) -> "LocalFlake":
+        """Give itself: it is here."""
+        return self
 
     async def fingerprint(self) -> str | None:
         """Give a value that changes with what evaluation reads; None: cannot tell."""
@@ -157,12 +166,23 @@ class RemoteFlake:
         """How changes are noticed."""
         return "it is looked up every few minutes"
 
-    async def now(self) -> LockedFlake:
-        """Give it locked to what it is now."""
+    async def now(self) -> Searchable:
+        """Give it locked to what it is now, or a promise to."""
+        if known := self._fresh():
+            return known
+        return Deferred(self.name, self.reference, self._get)
+
+    def _fresh(self) -> LockedFlake | None:
+        if self._known is None or trio.current_time() - self._known[0] > FRESH:
+            return None
+        return self._known[1]
+
+    async def _get(self) -> LockedFlake:
         async with self._lock:
-            if self._known is None or trio.current_time() - self._known[0] > FRESH:
-                self._known = (trio.current_time(), await self._lock_it())
-            return self._known[1]
+            known = self._fresh() or await self._lock_it()
+            if self._known is None or self._known[1] is not known:
+                self._known = (trio.current_time(), known)
+            return known
 
     async def at(self, ref: str) -> LockedFlake:
         """Refuse: how a reference says it, depends on its kind."""

@@ -1,6 +1,9 @@
 """A git repository elsewhere, of which commits are fetched as they are asked for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from nixeryd.git.command import GitFailed
 from nixeryd.git.remote import Remote
@@ -8,6 +11,8 @@ from nixeryd.git.repository import NoSuchRef
 from nixeryd.git.trees import Trees
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.sources.commit import Commit
+from nixeryd.sources.deferred import Deferred
+from nixeryd.sources.source import Searchable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +34,35 @@ class GitUrl:
         """How changes are noticed."""
         return "its refs are looked up every few minutes"
 
-    async def now(self) -> Commit:
+    async def now(self) -> Searchable:
         """Give the commit that the configured ref means."""
         return await self.at(self.ref)
 
-    async def at(self, ref: str) -> Commit:
-        """Give the commit that a ref means there; it is fetched if need be."""
+    async def at(self, ref: str) -> Searchable:
+        """Give the commit that a ref means there, or a promise to fetch it."""
+        with self._told():
+            commit = await self.remote.here(ref)
+        if commit is not None:
+            return self._commit(ref, commit)
+        return Deferred(self.name, ref, partial(self._fetch, ref))
+
+    async def _fetch(self, ref: str) -> Commit:
+        with self._told():
+            return self._commit(ref, await self.remote.fetch(ref))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         try:
-            repository, commit = await self.remote.fetch(ref)
+            yield
         except NoSuchRef as error:
             raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, str(error)) from error
         except GitFailed as error:
             message = f"the source {self.name}: {error}"
             raise RegistryError(ErrorCode.DENIED, message) from error
+
+    def _commit(self, ref: str, commit: str) -> Commit:
         called = replace(self, ref=ref).place + f" ({commit[:12]})"
-        return Commit(self.name, repository, commit, called, self.trees)
+        return Commit(self.name, self.remote.repository, commit, called, self.trees)
 
     async def revision(self) -> str | None:
         """Give the commit that was fetched last."""

@@ -59,7 +59,7 @@ class Search:
 
         With `describe` what is no package, or does not evaluate, is left out.
         """
-        source = await self._source.now()
+        source = await (await self._source.now()).ready()
         fingerprint = await source.fingerprint()
         async with self._lock:
             names = await self._list(source, fingerprint)

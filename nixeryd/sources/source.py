@@ -31,6 +31,13 @@ class Source(Protocol):
     @property
     def name(self) -> str: ...
 
+    async def ready(self) -> "Source":
+        """Fetch what is elsewhere, however long it takes; gives what is then here.
+
+        A build begins with it. Raises `RegistryError`.
+        """
+        ...
+
     async def fingerprint(self) -> str | None:
         """Give a value that changes with what evaluation reads; None: cannot tell."""
         ...
@@ -50,6 +57,10 @@ class Source(Protocol):
 
 class Searchable(Source, Protocol):
     """A source that is a whole package set."""
+
+    async def ready(self) -> "Searchable":
+        """Fetch what is elsewhere; gives what is then here."""
+        ...
 
     def open(self) -> AbstractAsyncContextManager[PackageSet]:
         """Give what Nix evaluates, while it is there; raises `RegistryError`."""
@@ -73,7 +84,7 @@ class Configured(Protocol):
     def watch(self) -> str: ...
 
     async def now(self) -> Searchable:
-        """Give the source as it is now; raises `RegistryError`."""
+        """Give the source as it is now, within a moment; raises `RegistryError`."""
         ...
 
     async def at(self, ref: str) -> Searchable:

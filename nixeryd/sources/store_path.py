@@ -27,6 +27,10 @@ class StorePaths:
 
     name: str = "store"
 
+    async def ready(self) -> "StorePaths":
+        """Give itself: it is here."""
+        return self
+
     async def fingerprint(self) -> str:
         """Give the same always: the image's name says it all."""
         return self.name

@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -20,7 +21,8 @@ from nixeryd.nix import messages
 from nixeryd.nix.evaluate import Evaluation, evaluate
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix, NixFailed
-from nixeryd.sources.source import State
+from nixeryd.sources.deferred import Deferred
+from nixeryd.sources.source import Searchable, State
 
 CHANNELS = "https://channels.nixos.org/{}/nixexprs.tar.xz"
 COMMITS = "https://github.com/NixOS/nixpkgs/archive/{}.tar.gz"
@@ -43,6 +45,10 @@ class Unpacked:
     name: str
     path: Path
     called: str = field(compare=False)
+
+    async def ready(self) -> "Unpacked":
+        """Give itself: it is here."""
+        return self
 
     async def fingerprint(self) -> str:
         """Give the store path, which says what is in it."""
@@ -93,11 +99,11 @@ class Channel:
         """How changes are noticed."""
         return "it is looked up every few minutes"
 
-    async def now(self) -> Unpacked:
-        """Give the channel as Nix has it, or fetches it."""
+    async def now(self) -> Searchable:
+        """Give the channel as Nix has it, or a promise to fetch it."""
         return await self._get(self.channel)
 
-    async def at(self, ref: str) -> Unpacked:
+    async def at(self, ref: str) -> Searchable:
         """Give another channel or commit; of a URL there is no other."""
         if "://" in self.channel:
             raise RegistryError(
@@ -114,14 +120,24 @@ class Channel:
             return None
         return await Unpacked(self.name, known[1], self.channel).revision()
 
-    async def _get(self, channel: str) -> Unpacked:
+    async def _get(self, channel: str) -> Searchable:
+        known = await self._fresh(channel)
+        return known or Deferred(self.name, channel, partial(self._renew, channel))
+
+    async def _fresh(self, channel: str) -> Unpacked | None:
+        since, path = self._known.get(channel, (float("-inf"), Path("/")))
+        # Only the configured one is rooted: others may be collected.
+        is_fresh = trio.current_time() - since < FRESH
+        if not (is_fresh and await trio.Path(path).exists()):
+            return None
+        return Unpacked(self.name, path, f"{self.name} ({channel})")
+
+    async def _renew(self, channel: str) -> Unpacked:
         async with self._lock:
-            since, path = self._known.get(channel, (0.0, Path("/")))
-            is_fresh = channel in self._known and trio.current_time() - since < FRESH
-            # Only the configured one is rooted: others may be collected.
-            if not (is_fresh and await trio.Path(path).exists()):
-                path = await self._fetch(channel)
-                self._known[channel] = (trio.current_time(), path)
+            if known := await self._fresh(channel):
+                return known
+            path = await self._fetch(channel)
+            self._known[channel] = (trio.current_time(), path)
         return Unpacked(self.name, path, f"{self.name} ({channel})")
 
     async def _fetch(self, channel: str) -> Path:

@@ -1,5 +1,6 @@
 import platform
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -27,7 +28,8 @@ async def open_builder(
 ):
     """A whole builder with its own data directory.
 
-    `watch` watches the source, `keep` keeps the roots of what was built.
+    `source` is a path or a configured source called `here`. `watch` watches it,
+    `keep` keeps the roots of what was built.
     """
     with open_data_dir(data_dir) as places, open_index(places.index) as index:
         blobs = Blobs(places.blobs, places.staging)
@@ -49,10 +51,11 @@ async def open_builder(
                 )
                 await checkout.wait_opened()
             trees = Trees(data_dir / "trees")
-            directory = Directory("here", source, trees, checkout)
+            if isinstance(source, Path):
+                source = Directory("here", source, trees, checkout)
             builder = Builder(
                 workshop,
-                Sources({"here": directory}, "here"),
+                Sources({"here": source}, "here"),
                 NamePolicy(
                     f"{platform.machine()}-linux",
                     always=(),

@@ -58,7 +58,7 @@ def package_set(word):
 
 async def word(sources, nix, tag="latest"):
     """What the package `word` says, by its name."""
-    source = await sources.resolve(image("word"), tag)
+    source = await (await sources.resolve(image("word"), tag)).ready()
     found = {
         p.attribute: p.name
         for p in (await source.evaluate(nix, image("word"))).packages

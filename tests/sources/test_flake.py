@@ -36,7 +36,7 @@ def config(repo):
 
 
 async def names(sources, nix, name, tag="latest"):
-    source = await sources.resolve(image(name), tag)
+    source = await (await sources.resolve(image(name), tag)).ready()
     evaluation = await source.evaluate(nix, image(name))
     return [package.name for package in evaluation.packages]
 
@@ -57,7 +57,7 @@ async def test_a_dirty_tree_is_as_it_is_now_and_commits_are_tags(
         assert await names(sources, nix, "flake/app") == ["app-two"]
         for tag in ("main", "HEAD", repo.one, repo.one[:8]):
             assert await names(sources, nix, "flake/app", tag) == ["app-one"], tag
-        source = await sources.resolve(image("flake/app"), "main")
+        source = await (await sources.resolve(image("flake/app"), "main")).ready()
         assert await source.revision() == repo.one
         assert repo.one in await source.fingerprint()
         with pytest.raises(RegistryError, match="did you mean main") as told:
@@ -129,7 +129,7 @@ async def test_its_nixpkgs_gives_shells_and_certificates(
     policy = NamePolicy(POLICY.default_system, ("bash",), always=("cacert",))
     async with open_configured(config) as sources:
         asked = image("shell/flake/uses", policy)
-        source = await sources.resolve(asked, "latest")
+        source = await (await sources.resolve(asked, "latest")).ready()
         found = {
             p.attribute: p.name for p in (await source.evaluate(nix, asked)).packages
         }
@@ -144,7 +144,7 @@ async def test_a_reference_is_locked_and_fetched_by_nix(nix, open_configured, re
     config = f'[sources.far]\nflake = "git+file://{repo.path}?ref=main"'
     async with open_configured(config) as sources:
         assert await names(sources, nix, "flake/far") == ["app-one"]
-        source = await sources.resolve(image("flake/far"), "latest")
+        source = await (await sources.resolve(image("flake/far"), "latest")).ready()
         assert repo.one in await source.fingerprint()
         assert await sources.default.revision() == repo.one
         with pytest.raises(RegistryError, match="another source") as told:

@@ -45,7 +45,7 @@ async def test_its_refs_are_tags(nix, open_configured, repo, config):
             assert await word(sources, nix, tag) == "two", tag
         for tag in ("v1", "feature-x", repo.one, "far..feature-x"):
             assert await word(sources, nix, tag) == "one", tag
-        source = await sources.resolve(image("word"), "v1")
+        source = await (await sources.resolve(image("word"), "v1")).ready()
         assert await source.revision() == repo.one
         assert await sources.default.revision() == repo.two
 
@@ -101,16 +101,16 @@ async def test_a_source_out_of_reach_is_what_it_was(nix, open_configured, repo, 
             await word(sources, nix, "v1")
 
 
-async def test_what_is_not_there_is_404_and_names_what_is(open_configured, config):
+async def test_what_is_not_there_is_404_and_names_what_is(nix, open_configured, config):
     async with open_configured(config) as sources:
         with pytest.raises(RegistryError, match="did you mean feature-x") as told:
-            await sources.resolve(image("word"), "feature-y")
+            await word(sources, nix, "feature-y")
         assert told.value.status == 404
         with pytest.raises(RegistryError, match="has no commit 0123") as told:
-            await sources.resolve(image("word"), "0123456789" * 4)
+            await word(sources, nix, "0123456789" * 4)
         assert told.value.status == 404
         with pytest.raises(RegistryError, match="all its 40 digits"):
-            await sources.resolve(image("word"), "abcdef1234")
+            await word(sources, nix, "abcdef1234")
 
 
 async def test_what_nobody_means_any_more_is_left_to_gits_sweeping(

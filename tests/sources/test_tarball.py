@@ -38,7 +38,7 @@ async def test_a_tarball_is_a_package_set(nix, open_configured, tmp_path):
     async with open_configured(f'[sources.c]\nchannel = "{url}"') as sources:
         assert await sources.default.revision() is None
         assert await word(sources, nix) == "channel"
-        source = await sources.resolve(image("word"), "latest")
+        source = await (await sources.resolve(image("word"), "latest")).ready()
         assert str(source.path).startswith("/nix/store/")
         assert await source.fingerprint() == str(source.path)
         assert await sources.default.revision() == "abc123"

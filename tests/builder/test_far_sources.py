@@ -58,7 +58,10 @@ async def test_who_cannot_wait_for_a_download_is_sent_away(open_far, silence, ki
 async def test_offline_nothing_is_waited_for(open_far, nix, silence, kind):
     cut = replace(nix, offline=Offline(told=True))
     async with open_far(kind, silence, cut) as builder:
-        with trio.fail_after(30), pytest.raises(RegistryError, match=r"cannot be|never") as told:
+        with (
+            trio.fail_after(30),
+            pytest.raises(RegistryError, match=r"cannot be|never") as told,
+        ):
             await builder.manifest(("word",), "latest")
     assert told.value.status == 403
 

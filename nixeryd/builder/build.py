@@ -199,18 +199,21 @@ class Workshop:
                 lease=hold.lease,
             )
             self._roots.keep(of_manifest(str(made.digest)), hold.roots)
-            return made
-        return await assemble(
-            image,
-            evaluation.packages,
-            closure,
-            labels=labels,
-            popularity=self._popularity,
-            layers=self._layers,
-            blobs=self._blobs,
-            progress=progress,
-            lease=hold.lease,
-        )
+        else:
+            made = await assemble(
+                image,
+                evaluation.packages,
+                closure,
+                labels=labels,
+                popularity=self._popularity,
+                layers=self._layers,
+                blobs=self._blobs,
+                progress=progress,
+                lease=hold.lease,
+            )
+        packages = {one.attribute: one.outputs for one in evaluation.packages}
+        self._index.insides.add(made.digest, closure, packages)
+        return made
 
     async def _realise(
         self, evaluation: Evaluation, roots: Path, progress: Progress

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
-from nixeryd.store import mirrored, names
+from nixeryd.store import insides, mirrored, names
+from nixeryd.store.insides import Insides
 from nixeryd.store.mirrored import Mirrored
 from nixeryd.store.names import Names
 
@@ -83,6 +84,7 @@ class Index:
         self._db = connection
         self.names = Names(connection)
         self.mirrored = Mirrored(connection)
+        self.insides = Insides(connection)
 
     def layer(self, key: str) -> LayerDescriptor | None:
         """Find the layer that was packed under this key."""
@@ -236,7 +238,9 @@ def _prepare(path: Path) -> sqlite3.Connection:
         if version not in (0, VERSION):
             message = f"index version {version}, expected {VERSION}"
             raise sqlite3.DatabaseError(message)  # noqa: TRY301  as if it were broken
-        connection.executescript(_SCHEMA + mirrored.SCHEMA + names.SCHEMA)
+        connection.executescript(
+            _SCHEMA + mirrored.SCHEMA + names.SCHEMA + insides.SCHEMA
+        )
         connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         connection.close()

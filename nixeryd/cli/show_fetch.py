@@ -58,7 +58,10 @@ class ShowFetch:
                 return True
             case "error":
                 self._end()
-                self._print(f"[red]{escape(self._name)}: {escape(event['message'])}[/]")
+                message = str(event["message"])
+                if not message.startswith(self._name):
+                    message = f"{self._name}: {message}"
+                self._print(f"[red]{escape(message)}[/]")
                 return False
         return None
 

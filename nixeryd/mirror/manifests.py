@@ -216,10 +216,8 @@ class Manifests:
                 raise _unknown(question, reason)
             case Unavailable(reason):
                 raise _unknown(question, reason)
-            case Confirmed(confirmed):
-                return self._confirm(question, confirmed)
-            case Fetch():
-                raise _unknown(question, "the upstream did not say what it is")
+            case Confirmed() | Fetch():  # of an answer that names a digest
+                raise _unknown(question, "the upstream did not answer")
 
     def _confirm(self, question: _Question, entry: Entry) -> Manifest:
         tag = str(question.reference)

@@ -8,6 +8,7 @@ at which clients go on to the upstream by themselves.
 import time
 from collections.abc import Callable, Collection
 
+import structlog
 import trio
 
 from nixeryd.images.digests import Digest
@@ -25,6 +26,8 @@ from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
 from nixeryd.store.mirrored import Place
 from nixeryd.upstream import Pace, Upstream
+
+log = structlog.get_logger()
 
 # Bytes. What comes in one piece anyway is not answered before it is known to be right.
 SMALL = 64 * 1024
@@ -115,6 +118,7 @@ class Mirror:
         try:
             size = await upstream.head_blob(place.repository, digest)
         except NixerydError as error:
+            log.info("upstream gave no size", blob=str(digest), error=str(error))
             raise _unknown(place, digest, str(error)) from error
         if size is None:
             raise _unknown(place, digest, f"{upstream.name} does not say how large")

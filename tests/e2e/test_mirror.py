@@ -168,7 +168,7 @@ def test_what_was_pulled_ahead_needs_no_upstream(mirroring: Mirroring, skopeo: S
     pulled = mirroring.daemon.command("pull", "quay.io/owner/app", "docker.io/no/such")
     assert pulled.returncode == 1
     assert "2 blobs fetched" in pulled.stdout
-    assert "docker.io/no/such: " in pulled.stdout
+    assert "docker.io/no/such:latest: " in pulled.stdout
     assert "Traceback" not in pulled.stdout
     assert mirroring.daemon.command("offline", "on").returncode == 0
     assert "told to be offline" in mirroring.daemon.command("status").stdout

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.inputs import NIX_CONFIG, Inputs
-from benchmarks.measure import favour
+from benchmarks.measure import favour, favoured_programs
 from tests.e2e.engines import Skopeo
 from tests.e2e.processes import Process
 from tests.e2e.registry import MANIFEST_TYPE, Registry
-from tests.e2e.serving import Daemon, serving
+from tests.e2e.serving import NIX_PROGRAMS, Daemon, serving
 
 _REGISTRY = """\
 version: 0.1
@@ -27,7 +27,11 @@ log: {{formatter: json, level: info, accesslog: {{disabled: true}}}}
 @contextmanager
 def nixeryd(place: Path, inputs: Inputs, compression: str) -> Iterator[Daemon]:
     """Serve from a data directory in `place`, kept; ready when it has looked around."""
-    environ = {"NIX_CONFIG": NIX_CONFIG, "NIXERYD_CACHE_COMPRESSION": compression}
+    environ = {
+        "NIX_CONFIG": NIX_CONFIG,
+        "NIXERYD_CACHE_COMPRESSION": compression,
+        "PATH": favoured_programs(place / "bin", NIX_PROGRAMS),
+    }
     flags = ("--nixpkgs", inputs.source)
     with serving(place, *flags, environ=environ) as daemon:
         favour(daemon.process.pid)

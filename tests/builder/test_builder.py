@@ -82,6 +82,20 @@ async def test_a_lost_layer_is_packed_again(demo_builder):
     assert demo_builder.blob(lost).size
 
 
+async def test_a_lost_layer_is_missed_though_nothing_was_evaluated(
+    nix, demo_source, tmp_path
+):
+    data = tmp_path / "data"
+    async with open_builder(nix, demo_source, data, watch=True) as builder:
+        first = await builder.manifest(("hello",), "latest")
+        assert await builder.manifest(("hello",), "latest") == first
+        lost = blobs_of(first)[-1]
+        builder.blob(lost).path.unlink()
+        builder._workshop._last_look = None  # it was more than a moment ago
+        assert await builder.manifest(("hello",), "latest") == first
+        assert builder.blob(lost).size
+
+
 async def test_many_who_ask_at_once_get_one_build(nix, write_set, tmp_path):
     source = write_set('slow = make "slow" "echo x >> ${ran}; echo made > $out";')
     async with open_builder(nix, source, tmp_path / "data") as builder:

@@ -228,3 +228,30 @@ async def test_a_client_that_leaves_ends_its_request(main, registry):
         assert not ended.is_set()
     with trio.fail_after(20):
         await ended.wait()
+
+
+async def test_fields_of_one_name_are_one(main, registry):
+    digest = registry.add_manifest("git", "latest", b"{}")
+    async with await main.connect() as client:
+        await client.send(
+            "GET /v2/git/manifests/latest HTTP/1.1\r\nhost: localhost\r\n"
+            f'if-none-match: "x"\r\nif-none-match: "{digest}"\r\n'
+            "connection: close\r\n\r\n"
+        )
+        assert (await client.rest()).startswith(b"HTTP/1.1 304 ")
+
+
+async def test_a_short_answer_leaves_in_one_piece(main, registry):
+    registry.add_manifest("git", "latest", b"the whole of it")
+    async with await main.connect() as client:
+        await client.ask("GET", "/v2/git/manifests/latest")
+        assert bytes(await client.stream.receive_some(65536)).endswith(b"whole of it")
+
+
+async def test_a_defect_is_told_as_json_and_without_its_insides(main, registry, caplog):
+    registry.manifests[("git",), "latest"] = ValueError("insides")
+    answer = await main.get("/v2/git/manifests/latest")
+    assert (answer.status, answer.code) == (500, "UNKNOWN")
+    assert b"insides" not in answer.body
+    assert "insides" in caplog.text
+    assert answer.headers["docker-distribution-api-version"] == "registry/2.0"

@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 # PYTHON=… names another Python; ARGS=… goes to `nixeryd serve`, or to the benchmarks.
 
-.PHONY: run test lint bench format screenshots deb try-deb clean
+.PHONY: run test lint bench torture format screenshots deb try-deb clean
 
 run:
 	@packaging/setup.sh run
@@ -18,6 +18,10 @@ lint:
 bench:
 	@packaging/setup.sh test
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+torture:
+	@packaging/setup.sh test
+	@.venv/bin/python -m tests.torture $(ARGS)
 
 format:
 	@packaging/setup.sh test

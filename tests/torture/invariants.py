@@ -1,0 +1,76 @@
+"""What must be so on the disk at any moment, also right after a SIGKILL.
+
+Whatever the index names is there, whole, with its digest; and a manifest that a build
+made has all its blobs. The daemon is not running when this looks.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+
+def broken(data: Path) -> Iterator[str]:
+    """Tell what is not as it must be in a data directory."""
+    if not (data / "index.sqlite").exists():
+        return  # killed before it was made
+    if (data / "index.sqlite.broken").exists():
+        yield "the index was put aside as broken"
+    with closing(sqlite3.connect(data / "index.sqlite")) as index:
+        (verdict,) = index.execute("PRAGMA integrity_check").fetchone()
+        if verdict != "ok":
+            yield f"index: {verdict}"
+        if not index.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'mirrored_blobs'"
+        ).fetchone():
+            return  # killed while it was made
+        yield from _broken_blobs(data, index)
+        yield from _broken_manifests(data, index)
+
+
+def _broken_blobs(data: Path, index: sqlite3.Connection) -> Iterator[str]:
+    rows = index.execute(
+        "SELECT 'layer', digest, size FROM layers UNION"
+        " SELECT 'mirrored blob', digest, size FROM mirrored_blobs UNION"
+        " SELECT 'manifest', digest, NULL FROM manifests"
+    )
+    for kind, digest, size in rows:
+        path = _path(data, digest)
+        if not path.exists():
+            yield f"{kind} {digest} is named and not there"
+            continue
+        body = path.read_bytes()
+        if size is not None and size != len(body):
+            yield f"{kind} {digest} has {len(body)} bytes, not {size}"
+        if hashlib.sha256(body).hexdigest() != path.name:
+            yield f"{kind} {digest} has other bytes ({len(body)})"
+
+
+def _broken_manifests(data: Path, index: sqlite3.Connection) -> Iterator[str]:
+    rows = index.execute(
+        "SELECT digest, blobs FROM manifests"
+        " WHERE digest NOT IN (SELECT digest FROM mirrored_manifests)"
+    )
+    for digest, blobs in rows:
+        for blob in json.loads(blobs):
+            if not _path(data, blob).exists():
+                yield f"{blob} of the image {digest} is not there"
+    for table in ("builds", "tags"):
+        rows = index.execute(
+            f"SELECT manifest FROM {table}"
+            " WHERE manifest NOT IN (SELECT digest FROM manifests)"
+        )
+        for (digest,) in rows:
+            yield f"{table} name {digest}, which is not there"
+
+
+def _path(data: Path, digest: str) -> Path:
+    name = digest.removeprefix("sha256:")
+    return data / "blobs" / "sha256" / name[:2] / name
+
+
+def left_over(data: Path) -> list[str]:
+    """Tell what is still staged of an earlier life."""
+    return sorted(path.name for path in (data / "staging").iterdir())

@@ -1,0 +1,43 @@
+"""The ledger: what was pulled whole, and what was lost since.
+
+A name's bytes are the same at any time, whether they come from the cache, from a new
+build or from the upstream. Whoever pulls tells the ledger, which tells what differs.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Ledger:
+    """Counts, successful pulls, and losses."""
+
+    kills: int = 0
+    requests: int = 0
+    pulls: int = 0
+    bad_inputs: int = 0
+    power_cuts: int = 0
+    builds: int = 0
+    evicted: int = 0
+    pulled: dict[str, str] = field(default_factory=dict)  # name to manifest digest
+    losses: list[str] = field(default_factory=list)
+
+    def note(self, name: str, digest: str) -> None:
+        """Take in a pull that was whole."""
+        self.pulls += 1
+        before = self.pulled.setdefault(name, digest)
+        if before != digest:
+            self.lose(f"{name} was {before} and is {digest}")
+
+    def lose(self, what: str) -> None:
+        """Take in what should never be."""
+        self.losses.append(what)
+
+    def counts(self, faults: int) -> str:
+        """Tell how it went, in one line."""
+        return (
+            f"kills: {self.kills}, power cuts: {self.power_cuts}, faults: {faults}, "
+            f"requests: {self.requests}, whole pulls: {self.pulls} of"
+            f" {len(self.pulled)} images, builds: {self.builds},"
+            f" evictions: {self.evicted}, bad inputs: {self.bad_inputs},"
+            f" losses: {len(self.losses)}"
+        )

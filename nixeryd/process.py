@@ -41,6 +41,12 @@ class CommandFailed(NixerydError):  # noqa: N818  what happened, not what it is
         self.stderr = tuple(stderr)
 
 
+class CannotRun(NixerydError):  # noqa: N818  what happened, not what it is
+    """A command could not be started; it may be otherwise in a moment."""
+
+    is_passing = True
+
+
 async def run(
     command: Sequence[str],
     environment: Mapping[str, str],
@@ -52,8 +58,8 @@ async def run(
 
     `environment` adds to our own, of which the variables `without` are left out.
 
-    Raises `CommandFailed` if it fails, `NixerydError` if it cannot be started
-    or says more than 256 MiB.
+    Raises `CommandFailed` if it fails, `CannotRun` if it cannot be started, and
+    `NixerydError` if it says more than 256 MiB.
     """
     left_out = {*_NOT_INHERITED, *without}
     inherited = {k: v for k, v in os.environ.items() if k not in left_out}
@@ -67,7 +73,7 @@ async def run(
             env={**inherited, **environment},
         )
     except OSError as error:
-        raise NixerydError(f"{command[0]} cannot be run: {error.strerror}") from error
+        raise CannotRun(f"{command[0]} cannot be run: {error.strerror}") from error
 
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     stdout = bytearray()

@@ -10,7 +10,6 @@ if that saw the source as it is now.
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -20,6 +19,7 @@ from nixeryd.builder import progress as events
 from nixeryd.builder.board import Board
 from nixeryd.builder.build import Build, Workshop
 from nixeryd.builder.buildlog import BuildLog
+from nixeryd.builder.errors import MachineError, as_registry_error
 from nixeryd.builder.failures import Failures
 from nixeryd.builder.history import History
 from nixeryd.builder.progress import Event, Progress
@@ -198,8 +198,12 @@ class Builder:
         return Manifest(body, digest, known.media_type)
 
     def _tag(self, image: ImageName, tag: str, digest: Digest) -> None:
-        if self._index.tagged(image.key, tag) != digest:
+        if self._index.tagged(image.key, tag) == digest:
+            return
+        try:
             self._index.set_tag(image.key, tag, image.repository, digest, self._now())
+        except NixerydError as error:  # it is served, and tagged the next time
+            log.warning("not tagged", image=image.repository, error=str(error))
 
     def _join(
         self, image: ImageName, tag: str, source: Source, fingerprint: str | None
@@ -215,8 +219,14 @@ class Builder:
         return run
 
     async def _fly(self, run: Run) -> None:
+        async def build() -> Build:
+            try:
+                return await self._build(run)
+            except OSError as error:
+                raise as_registry_error(MachineError(error)) from error
+
         with run.scope:
-            await run.flight.fly(partial(self._build, run))
+            await run.flight.fly(build)
 
     async def _build(self, run: Run) -> Build:
         try:
@@ -251,8 +261,9 @@ class Builder:
             build = await self._workshop.build(
                 run.image, run.source, run.progress, run.begin, roots
             )
-        except NixerydError as error:
-            told = _as_registry_error(error, build_log)
+        except (NixerydError, OSError) as caught:
+            error = MachineError(caught) if isinstance(caught, OSError) else caught
+            told = as_registry_error(error, build_log.path)
             seconds = REMEMBERED if run.seen else REMEMBERED_BLINDLY
             if not error.is_passing:
                 key = (run.image.key, run.tag, run.seen)
@@ -262,7 +273,7 @@ class Builder:
             run.progress.tell(events.Failed(message=told.message))
             drv = error.drv if isinstance(error, BuildFailed) else None
             self.history.add(watched.failure(drv), watched.log_tail())
-            raise told from error
+            raise told from caught
         self._failures.forget((run.image.key, run.tag, run.seen))
         digest = build.manifest.digest
         if self._latest.get((run.image.key, run.tag)) is run:
@@ -287,14 +298,3 @@ def _done(image: ImageName, build: Build) -> events.Done:
         size=build.manifest.size,
         cached=build.cached,
     )
-
-
-def _as_registry_error(error: NixerydError, build_log: BuildLog) -> RegistryError:
-    """Say it as clients show it: 403 DENIED is what most of them print."""
-    if isinstance(error, RegistryError):
-        if error.code is not ErrorCode.DENIED:
-            return error
-        message = error.message
-    else:
-        message = str(error)
-    return RegistryError(ErrorCode.DENIED, f"{message}\nLog: {build_log.path}")

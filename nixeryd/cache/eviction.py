@@ -21,6 +21,7 @@ import structlog
 import trio
 
 from nixeryd.images.digests import Digest
+from nixeryd.images.errors import NixerydError
 from nixeryd.images.retention import (
     Blob,
     Eviction,
@@ -29,15 +30,18 @@ from nixeryd.images.retention import (
     plan_removal,
 )
 from nixeryd.images.sizes import render_size
-from nixeryd.store.blobs import Blobs
+from nixeryd.store.blobs import Blobs, StoreFullError
 from nixeryd.store.holdings import Holdings, read_holdings
 from nixeryd.store.index import Index
 from nixeryd.store.leases import PULL
 from nixeryd.store.names import Name
+from nixeryd.store.reserve import RESERVE, Reserve
 from nixeryd.store.uses import Uses
 
 # Seconds for which a blob without a manifest may belong to one being made.
 GRACE: Final = 3600.0
+# Seconds until another attempt when the disk does not let us.
+RETRY: Final = 60.0
 _BATCH: Final = 500  # blobs
 _ATTEMPTS: Final = 3
 
@@ -89,6 +93,7 @@ class Evictor:
         self.cap = cap
         self._on_forgotten = on_forgotten
         self._on_gone = on_gone  # hears the digest of each manifest that went
+        self._reserve = Reserve(index_path.with_name(RESERVE))
         self._now = now
         self._lock = trio.Lock()
         self._grown = trio.Event()
@@ -98,23 +103,35 @@ class Evictor:
         """Count the blobs, and evict whenever they grow over the cap."""
         token = trio.lowlevel.current_trio_token()
         self._blobs.on_growth = lambda size: token.run_sync_soon(self._grow, size)
-        listing = await trio.to_thread.run_sync(self._blobs.listing)
-        self.total = sum(blob.size for blob in listing.values())
         while True:
-            wait = float("inf")
-            if self.cap is not None and self.total > self.cap:
-                # Some more than has to go, or every blob to come would evict one.
-                evicted = await self.evict(self.cap - self.cap // 20)
-                if evicted.left > self.cap:
-                    wait = PULL
-                    log.warning(
-                        "cache over its cap, and all is pinned or being pulled",
-                        size=render_size(evicted.left),
-                        cap=render_size(self.cap),
-                    )
+            try:
+                wait = await self._keep_cap()
+            except (NixerydError, OSError) as error:
+                # A disk that takes nothing, or no file descriptors: it may pass.
+                log.error("cannot make room", error=str(error))  # noqa: TRY400  a state
+                wait = RETRY
             with trio.move_on_after(wait):
                 await self._grown.wait()
             self._grown = trio.Event()
+
+    async def _keep_cap(self) -> float:
+        """Evict if there is too much; give the seconds until to look again."""
+        cap, total = self.cap, self.total  # another may be set meanwhile
+        if total is None:
+            listing = await trio.to_thread.run_sync(self._blobs.listing)
+            total = self.total = sum(blob.size for blob in listing.values())
+        if cap is None or total <= cap:
+            return float("inf")
+        # Some more than has to go, or every blob to come would evict one.
+        evicted = await self.evict(cap - cap // 20)
+        if evicted.left <= cap:
+            return float("inf")
+        log.warning(
+            "cache over its cap, and all is pinned or being pulled",
+            size=render_size(evicted.left),
+            cap=render_size(cap),
+        )
+        return PULL
 
     def set_cap(self, cap: int | None) -> None:
         """Take another cap, and see at once whether it is kept."""
@@ -216,7 +233,7 @@ class Evictor:
             if not leased.isdisjoint(gone.union(discarded)):
                 is_complete = False
                 break
-            ended = self._index.names.forget(sorted(gone), discarded)
+            ended = self._forget(sorted(gone), discarded)
             trash = self._blobs.discard(map(Digest.parse, discarded))
             for name in ended:
                 self._on_forgotten(name)
@@ -229,6 +246,13 @@ class Evictor:
         left = plan.freed + plan.left - freed
         self.total = left
         return Evicted(freed, left, manifests, blobs, tuple(names)), is_complete
+
+    def _forget(self, manifests: list[str], blobs: list[str]) -> list[Name]:
+        try:
+            return self._index.names.forget(manifests, blobs)
+        except StoreFullError:
+            with self._reserve.given_up():
+                return self._index.names.forget(manifests, blobs)
 
     def _grow(self, size: int) -> None:
         if self.total is not None:

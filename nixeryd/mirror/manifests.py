@@ -162,7 +162,7 @@ class Manifests:
                 if isinstance(error, UpstreamError)
                 else Failed(str(error))
             )
-            if isinstance(answer, Failed):
+            if isinstance(answer, Failed) and not error.is_passing:
                 self._remember(question, answer)
             return self._fall_back(question, entry, answer)
         self._failures.pop(question, None)
@@ -210,9 +210,7 @@ class Manifests:
                 return self._serve(question, served)
             case Gone(left, reason):
                 if left is not None:
-                    self._index.mirrored.set_tag(
-                        question.place, str(question.reference), left
-                    )
+                    self._set_tag(question, left)
                 raise _unknown(question, reason)
             case Unavailable(reason):
                 raise _unknown(question, reason)
@@ -220,9 +218,14 @@ class Manifests:
                 raise _unknown(question, "the upstream did not answer")
 
     def _confirm(self, question: _Question, entry: Entry) -> Manifest:
-        tag = str(question.reference)
-        self._index.mirrored.set_tag(question.place, tag, entry)
+        self._set_tag(question, entry)
         return self._serve(question, Serve(entry.digest, age=0))
+
+    def _set_tag(self, question: _Question, entry: Entry) -> None:
+        try:
+            self._index.mirrored.set_tag(question.place, str(question.reference), entry)
+        except NixerydError as error:  # it is as good as before, and checked again
+            log.warning("a tag cannot be noted", image=str(question), error=str(error))
 
     def _serve(self, question: _Question, served: Serve) -> Manifest:
         stored = self._stored(served.digest)

@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from nixeryd.flight import Flights
-from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.freshness import Missing
 from nixeryd.images.served import TagPage
 from nixeryd.store.mirrored import Mirrored, Place
@@ -78,7 +78,10 @@ class Tags:
             log.warning("upstream gave no tags", source=str(place), error=str(error))
             raise
         page = TagPage(fetched.names, fetched.next_last)
-        self._mirrored.set_page(place, n, last, page)
+        try:
+            self._mirrored.set_page(place, n, last, page)
+        except NixerydError as error:  # it is only not kept
+            log.warning("tags cannot be noted", source=str(place), error=str(error))
         return page
 
 

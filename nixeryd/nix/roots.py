@@ -16,7 +16,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -77,8 +77,10 @@ class Roots:
         """Keep a build's roots for an image, instead of those it had."""
         if self._is_lasting(owner):
             self.release(owner)
-            (roots / _OWNER).write_text(json.dumps(owner))
-            self._kept[owner] = roots
+            # A full disk: they are only not kept, and the image is here.
+            with suppress(OSError):
+                (roots / _OWNER).write_text(json.dumps(owner))
+                self._kept[owner] = roots
 
     def holds(self, owner: Owner, name: str) -> bool:
         """Tell whether an owner has a kept root, and the store what it leads to."""

@@ -23,6 +23,17 @@ from nixeryd.store.leases import Leases
 class StoreFullError(NixerydError):
     """No space left for blobs."""
 
+    is_passing = True
+
+
+class StoreUnusableError(NixerydError):
+    """The disk does not take what is written."""
+
+    is_passing = True
+
+
+_UNUSABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+
 
 class Staged:
     """A blob being written. Gone at the end of its `stage()` unless committed."""
@@ -103,10 +114,11 @@ class Blobs:
 
     def _renew(self, digest: Digest, size: int) -> bool:
         """Tell whether a blob is here; it is as good as written now."""
-        try:
-            os.utime(self.path(digest))
-        except FileNotFoundError:
-            return False
+        with self.explain_errors():
+            try:
+                os.utime(self.path(digest))
+            except FileNotFoundError:
+                return False
         return self.size(digest) == size
 
     def listing(self) -> dict[str, Blob]:
@@ -160,7 +172,7 @@ class Blobs:
 
     @contextmanager
     def explain_errors(self) -> Iterator[None]:
-        """Turn a full disk into an error that says what to do."""
+        """Turn a full or read-only disk into an error that says what to do."""
         try:
             yield
         except OSError as error:
@@ -168,6 +180,12 @@ class Blobs:
                 raise StoreFullError(
                     f"no space left for blobs in {self._directory.parent.parent}: "
                     "make room (nixeryd gc --max-size 5GB), or move it with --data-dir"
+                ) from error
+            if error.errno in _UNUSABLE:
+                raise StoreUnusableError(
+                    f"{self._directory.parent.parent} cannot be written"
+                    f" ({error.strerror}): mend its disk or permissions, or give"
+                    " another place with --data-dir"
                 ) from error
             raise
 

@@ -3,6 +3,7 @@
 - blobs/sha256/ab/abcd…: whole blobs under their digests
 - staging/: being written; swept at start
 - index.sqlite: what the blobs are
+- reserve: space for making room on a full disk
 - gcroots/: Nix's roots for what we hold
 - logs/: the log of each image's last build
 - failures/: the last builds that failed

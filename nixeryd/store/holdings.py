@@ -6,12 +6,12 @@ is for the caller to check.
 """
 
 import json
-import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from nixeryd.images.retention import Held
+from nixeryd.store.connection import connect, explained
 from nixeryd.store.names import SCHEMA, Name, Names
 
 
@@ -29,8 +29,9 @@ class Holdings:
 
 def read_holdings(path: Path) -> Holdings:
     """Read the index in `path`, which must be open elsewhere."""
-    with closing(sqlite3.connect(path, timeout=5)) as connection:
-        connection.executescript(SCHEMA)
+    with closing(connect(path)) as connection:
+        with explained(path):
+            connection.executescript(SCHEMA)
         with connection:
             connection.execute("BEGIN")  # one state for both
             names = Names(connection).all()

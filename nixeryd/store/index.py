@@ -18,9 +18,12 @@ from pathlib import Path
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
 from nixeryd.store import insides, mirrored, names
+from nixeryd.store.blobs import StoreFullError
+from nixeryd.store.connection import IndexUnusableError, connect, explained
 from nixeryd.store.insides import Insides
 from nixeryd.store.mirrored import Mirrored
 from nixeryd.store.names import Names
+from nixeryd.store.reserve import RESERVE, Reserve
 
 VERSION = 1
 
@@ -210,9 +213,15 @@ def open_index(path: Path) -> Iterator[Index]:
     """Open the index, made anew if it is missing or not ours to read.
 
     Losing it costs repacking, not data, so a broken or older file is put aside
-    (`index.sqlite.broken`) rather than an end to the daemon.
+    (`index.sqlite.broken`) rather than an end to the daemon. Raises
+    `StoreFullError` or `IndexUnusableError` if it may be whole but cannot be used.
     """
-    connection = _connect(path)
+    try:
+        connection = _connect(path)
+    except (StoreFullError, IndexUnusableError):
+        # A full disk is an I/O error where the write-ahead log has its memory.
+        with Reserve(path.with_name(RESERVE)).given_up():
+            connection = _connect(path)
     try:
         yield Index(connection)
     finally:
@@ -230,7 +239,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=5)
+    connection = connect(path)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -238,9 +247,10 @@ def _prepare(path: Path) -> sqlite3.Connection:
         if version not in (0, VERSION):
             message = f"index version {version}, expected {VERSION}"
             raise sqlite3.DatabaseError(message)  # noqa: TRY301  as if it were broken
-        connection.executescript(
-            _SCHEMA + mirrored.SCHEMA + names.SCHEMA + insides.SCHEMA
-        )
+        with explained(path):
+            connection.executescript(
+                _SCHEMA + mirrored.SCHEMA + names.SCHEMA + insides.SCHEMA
+            )
         connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         connection.close()

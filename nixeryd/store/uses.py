@@ -8,14 +8,18 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import structlog
 import trio
 
 from nixeryd.images.digests import Digest
+from nixeryd.images.errors import NixerydError
 from nixeryd.store.index import Index
 from nixeryd.store.leases import Leases
 
 # Seconds between two writes while there is something to write.
 INTERVAL: Final = 10.0
+
+log = structlog.get_logger()
 
 
 class Uses:
@@ -41,10 +45,13 @@ class Uses:
         self._leases.renew(digest)
 
     def flush(self) -> None:
-        """Write what is noted."""
+        """Write what is noted; if the disk does not take it, it is lost."""
         unwritten, self._unwritten = self._unwritten, {}
         self._noted = trio.Event()
-        self._index.set_used(unwritten)
+        try:
+            self._index.set_used(unwritten)
+        except NixerydError as error:  # only the order of eviction suffers
+            log.warning("uses cannot be written", error=str(error))
 
     async def run(self) -> None:
         """Write now and then, and when cancelled; asleep while nothing is noted."""

@@ -7,6 +7,7 @@ once, here, and told without its insides.
 https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes
 """
 
+import errno
 import json
 import logging
 
@@ -24,6 +25,8 @@ UNKNOWN = "UNKNOWN"  # distribution's code for what has none in the spec
 _INTERNAL = 500
 _NOT_ALLOWED = 405
 ALLOWED = "GET, HEAD"
+# What another moment may have again.
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS}
 _RESTART = "2"  # seconds until a daemon that was stopped may be back
 
 
@@ -38,6 +41,10 @@ def render_error(error: NixerydError) -> tuple[int, bytes]:
 
 def describe(error: Exception) -> tuple[int, bytes, dict[str, str]]:
     """Give status, JSON and further headers of an answer; logs what is our fault."""
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        _log.error("a request failed: %s", error)
+        told = f"this machine has no more to give ({error.strerror}); ask again"
+        error = RegistryError(ErrorCode.TOOMANYREQUESTS, told)
     if not isinstance(error, NixerydError):
         _log.error("a request failed", exc_info=error)
         told = "a defect of nixeryd; its log has the details"

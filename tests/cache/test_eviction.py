@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from nixeryd.cache.eviction import GRACE, Evictor
+from nixeryd.cache.eviction import GRACE, RETRY, Evictor
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry
 from nixeryd.store.index import StoredManifest
@@ -260,6 +260,39 @@ async def test_a_lower_cap_is_kept_at_once(shelf, make):
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     assert shelf.names == {"new"}
+
+
+async def test_the_cap_may_go_while_it_is_kept(shelf, make):
+    shelf.image("old", "a", used=1)
+    shelf.image("new", "b", used=2)
+    evictor = make(cap=150 * KB)
+    evictor.meanwhile = lambda: evictor.set_cap(None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(evictor.run)
+        while evictor.ended != ["old"]:
+            await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert shelf.names == {"new"}
+
+
+async def test_an_index_that_takes_nothing_does_not_end_it(shelf, make, autojump_clock):
+    shelf.image("image", "a", used=1)
+    evictor = make(cap=1)
+    shelf.index.names._db.execute("PRAGMA query_only = ON")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(evictor.run)
+        while evictor.total is None:
+            await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()
+        shelf.check()
+        assert shelf.names == {"image"}
+        shelf.index.names._db.execute("PRAGMA query_only = OFF")
+        await trio.sleep(RETRY * 2)
+        while evictor.ended != ["image"]:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert shelf.size == 0
 
 
 async def test_a_cache_of_many_images_goes_in_batches(shelf, make):

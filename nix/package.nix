@@ -26,6 +26,7 @@ python3Packages.buildPythonApplication {
     httpx
     hypercorn
     isal
+    jinja2
     msgspec
     platformdirs
     quart

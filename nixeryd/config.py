@@ -126,6 +126,7 @@ class Settings(_Table, frozen=True):
     idle_exit: Annotated[int, msgspec.Meta(ge=0)] = 0  # seconds of nothing to do, or 0
     finish_builds: bool = False  # before ending; else they are stopped
     offline: bool = False
+    engine: str = ""  # that `run` calls, such as "podman"; "": what is there
     log_format: Literal["text", "json"] = "text"
 
     def __post_init__(self) -> None:

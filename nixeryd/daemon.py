@@ -274,7 +274,7 @@ def _take_changes(
     reloading.on("nix_prefixes", take=take_prefixes)
     reloading.on("nix.timeout", take=take_timeout)
     # These are looked up when they are needed.
-    reloading.on("finish_builds", "idle_exit", take=lambda _: None)
+    reloading.on("engine", "finish_builds", "idle_exit", take=lambda _: None)
 
 
 def _system() -> str:

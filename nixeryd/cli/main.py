@@ -21,6 +21,7 @@ _INTERRUPTED = 130  # as a shell says of SIGINT
 
 _COMMANDS = {
     "serve": "nixeryd.cli.serve:serve",
+    "run": "nixeryd.cli.run:run",
     "pull": "nixeryd.cli.pull:pull",
     "search": "nixeryd.cli.search:search",
     "popularity": "nixeryd.cli.popularity:popularity",

@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.status import Status
 
 from nixeryd.cli.show_fetch import ShowFetch
+from nixeryd.images.names import is_thin
+from nixeryd.images.thin import MOUNT
 
 _PHASES = {
     "evaluate": "evaluating",
@@ -18,9 +20,14 @@ _PHASES = {
 }
 
 
-def show_builds(events: Iterable[Mapping[str, Any]], host: str) -> bool:
-    """Show events as they come; tell whether all images are there."""
-    console = Console(highlight=False)
+def show_builds(
+    events: Iterable[Mapping[str, Any]], host: str, *, on_the_way: bool = False
+) -> bool:
+    """Show events as they come; tell whether all images are there.
+
+    `on_the_way` to something else: on stderr, and no word about the end.
+    """
+    console = Console(highlight=False, stderr=on_the_way)
     shows: dict[str, _Show | ShowFetch] = {}
     ended: dict[str, bool] = {}
     with console.status("asking the daemon") as status:
@@ -29,6 +36,9 @@ def show_builds(events: Iterable[Mapping[str, Any]], host: str) -> bool:
             if name not in shows:
                 kind = ShowFetch if event.get("phase") == "resolve" else _Show
                 shows[name] = kind(console, status, name, host)
+            if on_the_way and event["type"] == "done":
+                ended[name] = True
+                continue
             done = shows[name].tell(event)
             if done is not None:
                 ended[name] = done
@@ -96,6 +106,7 @@ class _Show:
 
     def _done(self, event: Mapping[str, Any]) -> None:
         seconds = time.monotonic() - self._start
+        mount = f"-v {MOUNT} " if is_thin(event["repository"]) else ""
         how = (
             "unchanged"
             if event["cached"]
@@ -107,5 +118,6 @@ class _Show:
             soft_wrap=True,
         )
         self._console.print(
-            f"  docker run -it --rm {self._host}/{escape(self._name)}", soft_wrap=True
+            f"  docker run -it --rm {mount}{self._host}/{escape(self._name)}",
+            soft_wrap=True,
         )

@@ -169,10 +169,8 @@ def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
     package, or two architectures.
     """
     repository = "/".join(components)
-    leading = start = 1 if len(components) > 1 and components[0] == PREFIX else 0
-    while leading < len(components) and components[leading] in META_PACKAGES:
-        leading += 1
-    metas, requested = components[start:leading], components[leading:]
+    start, end = _metas(components)
+    metas, requested = components[start:end], components[end:]
     flake, is_store = None, False
     match requested:
         case ["flake", name, *rest]:
@@ -217,13 +215,31 @@ def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
 
 def thinned(components: tuple[str, ...]) -> tuple[str, ...]:
     """Name the thin image of the same packages."""
-    start = 1 if len(components) > 1 and components[0] == PREFIX else 0
-    for component in components[start:]:
-        if component == THIN:
-            return components
-        if component not in META_PACKAGES:
-            break
+    start, end = _metas(components)
+    if THIN in components[start:end]:
+        return components
     return (*components[:start], THIN, *components[start:])
+
+
+def is_thin(repository: str) -> bool:
+    """Tell whether this names a thin image."""
+    components = tuple(repository.split("/"))
+    return thinned(components) == components
+
+
+def unthinned(components: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the ordinary image of the same packages."""
+    start, end = _metas(components)
+    kept = (meta for meta in components[start:end] if meta != THIN)
+    return (*components[:start], *kept, *components[end:])
+
+
+def _metas(components: tuple[str, ...]) -> tuple[int, int]:
+    """Say where the meta-packages of a name begin and end."""
+    start = end = 1 if len(components) > 1 and components[0] == PREFIX else 0
+    while end < len(components) and components[end] in META_PACKAGES:
+        end += 1
+    return start, end
 
 
 def _refuse_repeats(repository: str, components: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,11 @@ from pathlib import Path
 from tests.e2e.processes import Process, environment, run, unmount_below
 
 # Small limits of its own: containers must not depend on those of this machine.
-_LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
+CONFINED = (
+    "--network=none",
+    "--ulimit=nofile=1024:1024",
+    "--ulimit=nproc=1024:1024",
+)
 
 
 @contextmanager
@@ -39,16 +43,19 @@ class Docker:
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
         return run(["docker", *words], self.environ)
 
-    def run(self, image: str, *words: str) -> subprocess.CompletedProcess[str]:
-        flags = ("--rm", "--network=none", *_LIMITS)
-        return self("run", *flags, image, *words)
+    def run(
+        self, image: str, *words: str, options: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        return self("run", "--rm", *CONFINED, *options, image, *words)
 
 
 @contextmanager
-def docker_engine(settings: Mapping[str, object] | None = None) -> Iterator[Docker]:
+def docker_engine(
+    settings: Mapping[str, object] | None = None, prefix: Sequence[str] = ()
+) -> Iterator[Docker]:
     """Start dockerd, wait until it answers, and clean up after it.
 
-    `settings` are its daemon.json.
+    `settings` are its daemon.json; `prefix` is a command that starts it.
     """
     with _place("docker") as place:
         endpoint = place / "docker.sock"
@@ -56,6 +63,7 @@ def docker_engine(settings: Mapping[str, object] | None = None) -> Iterator[Dock
         (place / "daemon.json").write_text(json.dumps(settings or {}))
         dockerd = Process(
             [
+                *prefix,
                 "dockerd",
                 f"--data-root={place / 'data'}",
                 f"--exec-root={place / 'exec'}",
@@ -102,28 +110,35 @@ class Podman:
     place: Path
 
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return run(
-            [
-                "podman",
-                f"--root={self.place / 'root'}",
-                f"--runroot={self.place / 'run'}",
-                f"--tmpdir={self.place / 'tmp'}",
-                "--cgroup-manager=cgroupfs",
-                "--events-backend=file",
-                "--runtime=runc",
-                *words,
-            ],
-            environment(
-                CONTAINERS_CONF=str(self.place / "containers.conf"),
-                CONTAINERS_REGISTRIES_CONF=str(self.place / "registries.conf"),
-                CONTAINERS_STORAGE_CONF=str(self.place / "storage.conf"),
-                PATH=_with_sbin(),
-            ),
+        return run([*self.program, *words], self.environ)
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """What to type instead of `podman`."""
+        return (
+            "podman",
+            f"--root={self.place / 'root'}",
+            f"--runroot={self.place / 'run'}",
+            f"--tmpdir={self.place / 'tmp'}",
+            "--cgroup-manager=cgroupfs",
+            "--events-backend=file",
+            "--runtime=runc",
         )
 
-    def run(self, image: str, *words: str) -> subprocess.CompletedProcess[str]:
-        flags = ("--rm", "--network=none", "--tls-verify=false", *_LIMITS)
-        return self("run", *flags, image, *words)
+    @property
+    def environ(self) -> dict[str, str]:
+        return environment(
+            CONTAINERS_CONF=str(self.place / "containers.conf"),
+            CONTAINERS_REGISTRIES_CONF=str(self.place / "registries.conf"),
+            CONTAINERS_STORAGE_CONF=str(self.place / "storage.conf"),
+            PATH=_with_sbin(),
+        )
+
+    def run(
+        self, image: str, *words: str, options: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        flags = ("--rm", "--tls-verify=false", *CONFINED)
+        return self("run", *flags, *options, image, *words)
 
 
 @contextmanager

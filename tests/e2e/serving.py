@@ -51,7 +51,12 @@ class Daemon(Registry):
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run `nixeryd` against this daemon."""
-        return run([NIXERYD, *words, f"--data-dir={self.data}"], _quiet(self.place))
+        return run([NIXERYD, *words, f"--data-dir={self.data}"], self.environ)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment that the daemon was started in."""
+        return _quiet(self.place)
 
 
 def data_dir(place: Path) -> Path:

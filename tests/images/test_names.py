@@ -10,10 +10,12 @@ from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import (
     ImageName,
     NamePolicy,
+    is_thin,
     parse_image,
     parse_reference,
     parse_repository,
     thinned,
+    unthinned,
 )
 
 POLICY = NamePolicy("x86_64-linux")
@@ -319,7 +321,24 @@ def test_thin_is_another_image_of_the_same_packages(name):
     ],
 )
 def test_an_image_is_thinned_once(name, thin):
-    assert "/".join(thinned(tuple(name.split("/")))) == thin
+    components = tuple(name.split("/"))
+    assert "/".join(thinned(components)) == thin
+    assert unthinned(thinned(components)) == unthinned(components)
+    assert is_thin(thin)
+    assert is_thin(name) == (name == thin)
+
+
+@pytest.mark.parametrize(
+    ("name", "ordinary"),
+    [
+        ("git", "git"),
+        ("thin/shell/git", "shell/git"),
+        ("nix/arm64/thin/git", "nix/arm64/git"),
+        ("git/thin", "git/thin"),
+    ],
+)
+def test_the_ordinary_image_of_a_thin_one(name, ordinary):
+    assert "/".join(unthinned(tuple(name.split("/")))) == ordinary
 
 
 @pytest.mark.parametrize("name", ["thin", "thin/arm64"])

@@ -85,6 +85,10 @@ _READY_UPSTREAMS = (
 _ADDRESSES = {"docker.io": "https://registry-1.docker.io"}
 
 
+# Bytes, as a person writes them.
+_SIZES = (("cache", "max_size"), ("nix", "evaluation_memory"))
+
+
 class Cache(_Table, frozen=True):
     max_size: str | int = "20GB"  # 0: no cap
     ttl: Annotated[int, msgspec.Meta(ge=0)] = 60  # seconds that a mirrored tag is fresh
@@ -99,7 +103,15 @@ class Cache(_Table, frozen=True):
 class Nix(_Table, frozen=True):
     timeout: Annotated[int, msgspec.Meta(ge=0)] = 0  # seconds per builder, 0: none
     popularity: str = ""  # a file or URL with Nixery's popularity data
+    max_builds: Annotated[int, msgspec.Meta(ge=1)] = 8  # at once; the others wait
+    evaluation_timeout: Annotated[int, msgspec.Meta(ge=0)] = 300  # seconds, 0: none
+    evaluation_memory: str | int = 0  # address space of an evaluation, 0: any
     keep_roots: bool = True  # let no collection take what a cached image is made of
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Seconds and bytes that an evaluation may take, 0 for any."""
+        return self.evaluation_timeout, parse_size(str(self.evaluation_memory))
 
 
 class Settings(_Table, frozen=True):
@@ -259,11 +271,13 @@ def _check(layer: Mapping[str, Any], origin: str) -> None:
     try:
         # Environment variables are text: numbers and booleans are read from it.
         msgspec.convert(layer, Settings, strict=origin != ENVIRONMENT)
-        parse_size(str(layer.get("cache", {}).get("max_size", "0")))
     except msgspec.ValidationError as error:
         raise ConfigError(f"{origin}: {_explain(str(error))}") from error
-    except SizeError as error:
-        raise ConfigError(f"{origin}: cache.max_size: {error}") from error
+    for table, name in _SIZES:
+        try:
+            parse_size(str(layer.get(table, {}).get(name, "0")))
+        except SizeError as error:
+            raise ConfigError(f"{origin}: {table}.{name}: {error}") from error
 
 
 def _explain(message: str) -> str:

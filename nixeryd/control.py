@@ -105,6 +105,7 @@ class Control:
                     "tag": run.tag,
                     "source": run.source.name,
                     "seconds": round(trio.current_time() - run.since, 1),
+                    "queued": run.is_queued,
                 }
                 for run in self._builder.runs()
             ],
@@ -145,10 +146,13 @@ class Control:
             for upstream in self._mirror.upstreams
             if upstream.rate_limit is not None
         ]
+        runs = self._builder.runs()
+        queued = sum(run.is_queued for run in runs)
         return render_metrics(
             [
                 gauge("nixeryd_offline", "1 if it is.", self._mirror.offline.on),
-                gauge("nixeryd_builds", "Builds that run.", len(self._builder.runs())),
+                gauge("nixeryd_builds", "Builds that run.", len(runs) - queued),
+                gauge("nixeryd_builds_queued", "Builds that wait.", queued),
                 gauge(
                     "nixeryd_downloads",
                     "Blobs that are on their way.",

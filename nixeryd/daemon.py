@@ -11,24 +11,23 @@ import platform
 from collections.abc import (
     AsyncIterator,
     Callable,
-    Collection,
     Mapping,
     Sequence,
 )
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
 from nixeryd import paths
+from nixeryd.adopting import adopt_changes
 from nixeryd.builder.board import Board
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
 from nixeryd.builder.history import History
 from nixeryd.cache.eviction import Evictor
 from nixeryd.changes import Changes
-from nixeryd.config import Settings
 from nixeryd.control import Control
 from nixeryd.doors import name_addresses, open_doors
 from nixeryd.images.descriptors import Platform
@@ -41,6 +40,7 @@ from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.prefetch import Prefetch
 from nixeryd.mirror.sources import open_upstreams
 from nixeryd.nix.installation import open_nix
+from nixeryd.nix.limits import Limits
 from nixeryd.nix.roots import Roots, of_manifest
 from nixeryd.offline import Offline
 from nixeryd.popularity import Popularity
@@ -55,7 +55,7 @@ from nixeryd.store.index import open_index
 from nixeryd.store.uses import Uses
 from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App
-from nixeryd.web.guard import Guard, Policy
+from nixeryd.web.guard import Policy
 from nixeryd.web.ports import Door
 from nixeryd.web.serve import serve
 from nixeryd.web.systemd import notify
@@ -108,7 +108,8 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             keep=settings.nix.keep_roots,
         )
         offline = Offline(told=settings.offline)
-        nix = await open_nix(offline=offline)
+        limits = Limits(*settings.nix.limits)
+        nix = await open_nix(offline=offline, limits=limits)
         blobs = Blobs(places.blobs, places.staging)
         workshop = Workshop(
             nix,
@@ -157,6 +158,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 nursery=builds,
                 board=board,
                 history=history,
+                at_once=settings.nix.max_builds,
             )
             nursery.start_soon(popularity.fetch_if_missing)
             nursery.start_soon(uses.run)
@@ -201,7 +203,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             reloading.on(
                 "cache.max_size", take=lambda new: evictor.set_cap(new.cache.cap)
             )
-            _take_changes(reloading, workshop, builder, registry, apps.values())
+            adopt_changes(reloading, workshop, builder, registry, apps.values(), limits)
             traffic = Traffic()
             nursery.start_soon(
                 end_when_idle,
@@ -245,36 +247,6 @@ async def _serve(
     app: App, listeners: Sequence[trio.SocketListener], ending: Ending
 ) -> None:
     await serve(app, listeners, stop=ending.stop)
-
-
-def _take_changes(
-    reloading: Reloading,
-    workshop: Workshop,
-    builder: Builder,
-    registry: Registry,
-    apps: Collection[Guard],
-) -> None:
-    """Say who takes the new value of which setting while it runs."""
-
-    def take_hosts(settings: Settings) -> None:
-        for app in apps:
-            app.policy = replace(app.policy, hosts=frozenset(settings.hosts))
-
-    def take_shell(settings: Settings) -> None:
-        builder.policy = replace(builder.policy, shell_packages=settings.shell_packages)
-
-    def take_prefixes(settings: Settings) -> None:
-        registry.nix_prefixes = settings.nix_prefixes
-
-    def take_timeout(settings: Settings) -> None:
-        workshop.timeout = settings.nix.timeout
-
-    reloading.on("hosts", take=take_hosts)
-    reloading.on("shell_packages", take=take_shell)
-    reloading.on("nix_prefixes", take=take_prefixes)
-    reloading.on("nix.timeout", take=take_timeout)
-    # These are looked up when they are needed.
-    reloading.on("engine", "finish_builds", "idle_exit", take=lambda _: None)
 
 
 def _system() -> str:

@@ -89,6 +89,7 @@ def test_every_option_is_a_variable_too(variable, value, get, want):
         ),
         ('[cache]\ncompression = "lzma"', r"'lzma' - at `cache\.compression`"),
         ("listen = 5000", r"Expected `array`, got `int` - at `listen`"),
+        ("[nix]\nevaluation_memory = '9 lots'", r"nix\.evaluation_memory: "),
         ("[nix]\ntimeout = -1", r">= 0 - at `nix\.timeout`"),
         ("[sources.a]\n", r"one of path, git, channel, flake, and it has none"),
         (

@@ -22,10 +22,11 @@ from nixeryd.builder.buildlog import BuildLog
 from nixeryd.builder.errors import MachineError, as_registry_error
 from nixeryd.builder.failures import Failures
 from nixeryd.builder.history import History
-from nixeryd.builder.progress import Event, Progress
+from nixeryd.builder.progress import Event, Progress, done
 from nixeryd.builder.run import Run
 from nixeryd.builder.thin import emulation_warning
 from nixeryd.builder.tickets import Tickets
+from nixeryd.builder.turns import Turns
 from nixeryd.builder.watched import Watched
 from nixeryd.flight import Askers, Stopping
 from nixeryd.images.digests import Digest
@@ -62,6 +63,7 @@ class Builder:
         nursery: trio.Nursery,
         board: Board,
         history: History,
+        at_once: int = 8,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._workshop = workshop
@@ -73,6 +75,7 @@ class Builder:
         self._roots = roots
         self.board = board
         self.history = history
+        self.turns = Turns(at_once)
         self._now = now
         self._nursery = nursery
         self._latest: dict[tuple[str, str], Run] = {}  # by image and tag
@@ -144,7 +147,7 @@ class Builder:
         else:
             self._tag(image, tag, known.digest)
             progress, askers = Progress(), Askers()
-            progress.tell(_done(image, Build(known, cached=True)))
+            progress.tell(done(image, known, cached=True))
             progress.close()
         with progress.follow() as channel, askers.added(asker):
             yield channel
@@ -178,13 +181,13 @@ class Builder:
         """Start no more builds and send away who waits for one.
 
         They are told to come back, which brings them to the next daemon. Builds
-        that run end now too, or go on if `finish`.
+        that run end now too, or go on if `finish`; those that wait never begin.
         """
         self._is_stopping = True
         for scope in self._waits:
             scope.cancel()
-        if not finish:
-            for run in self._runs.values():
+        for run in self._runs.values():
+            if not finish or run.is_queued:
                 run.scope.cancel()
 
     def _stored(self, digest: Digest, known: StoredManifest | None = None) -> Manifest:
@@ -213,6 +216,7 @@ class Builder:
         if run is None or not run.serves(source, fingerprint):
             if self._is_stopping:
                 raise Stopping
+            self.turns.check()
             run = Run(image, tag, source, trio.current_time())
             self._latest[image.key, tag] = self._runs[id(run)] = run
             self._nursery.start_soon(self._fly, run)
@@ -230,7 +234,8 @@ class Builder:
 
     async def _build(self, run: Run) -> Build:
         try:
-            async with self._roots.of_build() as roots:
+            async with self.turns.one(), self._roots.of_build() as roots:
+                run.is_queued = False
                 log_of = BuildLog.of_image(self._logs, run.image.repository)
                 with log_of as build_log, self.board.watch(run) as watched:
                     return await self._logged(run, build_log, watched, roots)
@@ -287,14 +292,5 @@ class Builder:
             cached=build.cached,
             seconds=round(trio.current_time() - run.since, 3),
         )
-        run.progress.tell(_done(run.image, build))
+        run.progress.tell(done(run.image, build.manifest, cached=build.cached))
         return build
-
-
-def _done(image: ImageName, build: Build) -> events.Done:
-    return events.Done(
-        repository=image.repository,
-        digest=str(build.manifest.digest),
-        size=build.manifest.size,
-        cached=build.cached,
-    )

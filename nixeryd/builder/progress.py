@@ -12,7 +12,9 @@ from typing import TypeAlias
 import msgspec
 import trio
 
+from nixeryd.images.names import ImageName
 from nixeryd.nix import progress as nix
+from nixeryd.store.index import StoredManifest
 
 KEPT = 500
 _WARNING = 1  # a level of Nix's messages; higher ones are news
@@ -161,6 +163,16 @@ class Progress:
         finally:
             self._followers.discard(send)
             send.close()
+
+
+def done(image: ImageName, manifest: StoredManifest, *, cached: bool) -> Done:
+    """Say that an image is there."""
+    return Done(
+        repository=image.repository,
+        digest=str(manifest.digest),
+        size=manifest.size,
+        cached=cached,
+    )
 
 
 def of_nix(event: nix.Event) -> Event | None:  # noqa: PLR0911  a table

@@ -16,7 +16,7 @@ class Run:
     """A build that runs now; `since` is in seconds on trio's clock.
 
     `seen` is the fingerprint of the source when its evaluation began, which
-    nobody knows before `has_begun`.
+    nobody knows before `has_begun`. One that `is_queued` waits for its turn.
     """
 
     image: ImageName
@@ -26,6 +26,7 @@ class Run:
     progress: Progress = field(default_factory=Progress)
     flight: Flight[Build] = field(default_factory=Flight)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    is_queued: bool = True
     has_begun: bool = False
     seen: str | None = None
 

@@ -45,7 +45,10 @@ def _render(found: dict[str, Any]) -> str:
         if upstream["rate_limit"]
     ]
     rows += [
-        ("building", f"{build['repository']}:{build['tag']}, {build['seconds']:.0f} s")
+        (
+            "queued" if build["queued"] else "building",
+            f"{build['repository']}:{build['tag']}, {build['seconds']:.0f} s",
+        )
         for build in found["builds"]
     ]
     rows += [

@@ -20,6 +20,7 @@ import structlog
 import trio
 
 from nixeryd.images.errors import NixerydError
+from nixeryd.nix.limits import Limits
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.offline import Offline
 from nixeryd.process import run
@@ -66,11 +67,13 @@ async def open_nix(
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     offline: Offline | None = None,
+    limits: Limits | None = None,
 ) -> Nix:
     """Find Nix and read its version; raises `NixerydError` if there is none.
 
     `options` are more flags for every command, `environment` more variables;
-    without `offline` it is noticed only if the machine has no network.
+    without `offline` it is noticed only if the machine has no network; without
+    `limits` an evaluation has none.
     """
     environment = dict(environment or {})
     directory = find_nix()
@@ -100,6 +103,7 @@ async def open_nix(
         options=(*flags, *options),
         environment=environment,
         offline=offline or Offline(),
+        limits=limits or Limits(),
     )
 
 

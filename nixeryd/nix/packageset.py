@@ -55,7 +55,8 @@ class PackageSet:
     async def ask(self, nix: Nix, file: str, arguments: Mapping[str, str]) -> Any:
         """Evaluate one of our own files, which gets the set and these strings.
 
-        Gives its JSON; derivations on the way are written. Raises `NixFailed`.
+        Gives its JSON; derivations on the way are written. Raises `NixFailed`, or
+        `EvaluationFailed` if it takes too long.
         """
         # nix-instantiate wants an absolute path, or takes it for one of <…>.
         place = str(Path("/") if self.path is None else self.path.absolute())
@@ -63,16 +64,19 @@ class PackageSet:
         if self.flake is not None:
             said["flake"] = self.flake
         strings = [part for pair in said.items() for part in ("--argstr", *pair)]
-        stdout = await nix.run(
-            [
-                "nix-instantiate",
-                "--eval",
-                "--strict",
-                "--json",
-                "--read-write-mode",  # writes derivations, which --eval alone doesn't
-                str(paths.nix_dir() / file),
-                *strings,
-                *(_FLAKES if self.flake is not None else ()),
-            ]
+        command = [
+            "nix-instantiate",
+            "--eval",
+            "--strict",
+            "--json",
+            "--read-write-mode",  # writes derivations, which --eval alone doesn't
+            str(paths.nix_dir() / file),
+            *strings,
+            *(_FLAKES if self.flake is not None else ()),
+        ]
+        with trio.move_on_after(nix.limits.deadline):
+            return json.loads(await nix.run(command, limits=nix.limits))
+        raise EvaluationFailed(
+            f"{self.called} takes more than {nix.limits.seconds} s to evaluate: it may"
+            " not end at all; if it does, raise nix.evaluation_timeout"
         )
-        return json.loads(stdout)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nixeryd.nix.limits import Limits
 from nixeryd.offline import Offline
 from nixeryd.process import CommandFailed, LineCallback, run
 
@@ -39,6 +40,7 @@ class Nix:
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     offline: Offline = field(default_factory=Offline)
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def is_remote(self) -> bool:
@@ -47,9 +49,15 @@ class Nix:
         return remote not in ("", "auto", "local", "daemon")
 
     async def run(
-        self, argv: Sequence[str], *, on_stderr_line: LineCallback | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        on_stderr_line: LineCallback | None = None,
+        limits: Limits | None = None,
     ) -> bytes:
         """Run a command such as `["nix-store", "--version"]`; give its stdout.
+
+        `limits` are those of its memory; its time is for the caller to limit.
 
         Raises `NixFailed` if it fails, `NixerydError` if it cannot be started
         or says more than 256 MiB.
@@ -59,4 +67,6 @@ class Nix:
         if self.offline.on:
             for name, value in _WITHOUT_NETWORK:
                 command += ["--option", name, value]
+        if limits is not None:
+            command = limits.wrap(command)
         return await run(command, self.environment, on_stderr_line=on_stderr_line)

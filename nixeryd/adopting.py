@@ -1,0 +1,53 @@
+"""Who takes the new value of which setting while the daemon runs.
+
+What is not here needs a restart (`reload`); to take a value may not fail.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from nixeryd.builder.build import Workshop
+from nixeryd.builder.builder import Builder
+from nixeryd.config import Settings
+from nixeryd.nix.limits import Limits
+from nixeryd.registry import Registry
+from nixeryd.reload import Reloading
+from nixeryd.web.guard import Guard
+
+
+def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
+    reloading: Reloading,
+    workshop: Workshop,
+    builder: Builder,
+    registry: Registry,
+    apps: Collection[Guard],
+    limits: Limits,
+) -> None:
+    """Register all who take new values."""
+
+    def take_hosts(settings: Settings) -> None:
+        for app in apps:
+            app.policy = replace(app.policy, hosts=frozenset(settings.hosts))
+
+    def take_shell(settings: Settings) -> None:
+        builder.policy = replace(builder.policy, shell_packages=settings.shell_packages)
+
+    def take_prefixes(settings: Settings) -> None:
+        registry.nix_prefixes = settings.nix_prefixes
+
+    def take_timeout(settings: Settings) -> None:
+        workshop.timeout = settings.nix.timeout
+
+    def take_limits(settings: Settings) -> None:
+        limits.seconds, limits.memory = settings.nix.limits
+
+    reloading.on("hosts", take=take_hosts)
+    reloading.on("shell_packages", take=take_shell)
+    reloading.on("nix_prefixes", take=take_prefixes)
+    reloading.on("nix.timeout", take=take_timeout)
+    reloading.on("nix.evaluation_timeout", "nix.evaluation_memory", take=take_limits)
+    reloading.on(
+        "nix.max_builds", take=lambda new: builder.turns.set(new.nix.max_builds)
+    )
+    # These are looked up when they are needed.
+    reloading.on("engine", "finish_builds", "idle_exit", take=lambda _: None)

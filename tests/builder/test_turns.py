@@ -1,0 +1,70 @@
+"""Turns: what waits holds nothing, and what is too much is refused."""
+
+import pytest
+import trio
+import trio.testing
+
+from nixeryd.builder import turns
+from nixeryd.flight import Stopping
+from nixeryd.images.errors import RegistryError
+from tests.builder.conftest import open_builder
+
+THREE = "".join(f'{name} = make "{name}" "echo > $out"; ' for name in "abc")
+
+
+@pytest.fixture
+async def busy(nix, write_set, tmp_path, monkeypatch):
+    """A builder whose only turn is taken, and where two may wait."""
+    monkeypatch.setattr(turns, "WAITING", 2)
+    source = write_set(THREE)
+    async with open_builder(nix, source, tmp_path / "data") as builder:
+        builder.turns.set(1)
+        yield builder
+
+
+async def wait_for_queue(builder, count):
+    while sum(run.is_queued for run in builder.runs()) < count:
+        await trio.lowlevel.checkpoint()
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_builds_wait_for_their_turn_and_hold_nothing(busy, tmp_path):
+    made = []
+
+    async def pull(name):
+        made.append(await busy.manifest((name,), "latest"))
+
+    async with trio.open_nursery() as nursery, busy.turns.one():
+        for name in ("a", "b"):
+            nursery.start_soon(pull, name)
+        await wait_for_queue(busy, 2)
+        assert not list((tmp_path / "data" / "gcroots").iterdir())
+        assert not list((tmp_path / "data" / "logs").iterdir())
+        with pytest.raises(RegistryError, match=r"nix\.max_builds") as refused:
+            await busy.manifest(("c",), "latest")
+        assert refused.value.status == 429
+        assert made == []
+    assert len(made) == 2
+    assert busy.runs() == []
+    await busy.manifest(("c",), "latest")  # nothing of the refusal is left
+
+
+async def test_who_wants_what_waits_waits_with_it(busy):
+    async with trio.open_nursery() as nursery, busy.turns.one():
+        for _ in range(5):
+            nursery.start_soon(busy.manifest, ("a",), "latest")
+        await wait_for_queue(busy, 1)
+        assert len(busy.runs()) == 1
+
+
+async def test_what_waits_does_not_hold_up_the_end(busy):
+    async def pull():
+        with pytest.raises(Stopping):
+            await busy.manifest(("a",), "latest")
+
+    async with trio.open_nursery() as nursery, busy.turns.one():
+        nursery.start_soon(pull)
+        await wait_for_queue(busy, 1)
+        busy.stop(finish=True)
+        while busy.runs():
+            await trio.lowlevel.checkpoint()

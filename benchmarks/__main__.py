@@ -2,7 +2,7 @@
 
     python -m benchmarks [GROUP]... [--runs N] [--place DIR] [--json FILE] [--favour]
 
-Groups: packing, cold, warm, pulls, growth; all by default. What they are made of
+Groups: packing, cold, warm, pulls, growth, start; all by default. What they are made of
 is built once and kept in DIR. Needs Debian's packages docker-registry, pigz, zstd
 and wrk; pulls also docker.io and podman, and root.
 """
@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import growth, inputs, measure, packing, pulls, serving
+from benchmarks import growth, inputs, measure, packing, pulls, serving, start
 
 
 def main() -> None:
@@ -28,6 +28,7 @@ def main() -> None:
         "warm": lambda: serving.measure_warm(place, made, arguments.runs),
         "pulls": lambda: pulls.measure(place, made, arguments.runs),
         "growth": lambda: growth.measure(place, arguments.runs),
+        "start": lambda: start.measure(place, made, arguments.runs),
     }
     results = [
         result for name in arguments.groups or groups for result in groups[name]()
@@ -50,7 +51,7 @@ def _parse() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    choices = ("packing", "cold", "warm", "pulls", "growth")
+    choices = ("packing", "cold", "warm", "pulls", "growth", "start")
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(choices))
     parser.add_argument("--runs", type=int, default=5, metavar="N")
     parser.add_argument(

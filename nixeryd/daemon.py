@@ -217,6 +217,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                     servers.start_soon(
                         _serve, traffic.count(apps[door]), opened, ending
                     )
+                notify("READY=1", f"STATUS=Serving {sources.default.place}")
                 on_ready(
                     Ready(
                         source=sources.default,
@@ -227,7 +228,6 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                         admin_socket=admin_socket,
                     )
                 )
-                notify("READY=1", f"STATUS=Serving {sources.default.place}")
                 await ending.stop.wait()
                 builder.stop(finish=reloading.settings.finish_builds)
                 # Who watches is told to come back, or would hold up the end.

@@ -19,7 +19,7 @@ from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import BadRequest
 
 from nixeryd.images.errors import NixerydError, RegistryError
-from nixeryd.web.errors import respond
+from nixeryd.web.framework import respond
 from nixeryd.web.ports import Control, Door
 from nixeryd.web.rights import check_may_change
 

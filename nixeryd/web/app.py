@@ -5,18 +5,13 @@ API with the right to change things. Trust comes from the door alone: nothing a
 client sends can open another one.
 """
 
-from quart_trio import QuartTrio
+import trio
 
-from nixeryd.web.api import install_api, install_health
-from nixeryd.web.dashboard.install import install_dashboard
-from nixeryd.web.errors import install_handlers
+from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.guard import Guard, Policy
-from nixeryd.web.live import install_live
 from nixeryd.web.ports import Control, Door, Registry
 from nixeryd.web.registry import RegistryApp
 from nixeryd.web.waiting import HOLD
-
-_MAX_REQUEST = 1024 * 1024  # bytes; nothing is pushed here
 
 
 def create_app(
@@ -30,24 +25,46 @@ def create_app(
     """Make the ASGI app for the listeners of one door.
 
     A manifest that takes more than `hold` seconds is waited for in turns.
-
-    Neither startup nor shutdown hooks of the framework are run: what the ports
-    need is open before, and closed after, by whoever owns them.
     """
-    app = QuartTrio("nixeryd", static_folder=None)
-    app.config["RESPONSE_TIMEOUT"] = None  # would cut long bodies, silently
-    app.config["MAX_CONTENT_LENGTH"] = _MAX_REQUEST
-    # A path is what was asked for; no redirects to prettier ones.
-    app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = False
-    install_handlers(app)
-    install_health(app)
-    if door is not Door.MIRROR:
-        install_api(app, control, door)
-        install_live(app, control)
-    if door is Door.MAIN:
-        install_dashboard(app, control)
+    app = _Late(control, door)
     if door is Door.ADMIN:
         return Guard(app, policy)
     mirror = door is Door.MIRROR
     return Guard(RegistryApp(registry, app, mirror=mirror, hold=hold), policy)
+
+
+class _Late:
+    """The app of all but /v2, made when the first request for it comes.
+
+    Its framework is imported only then, in a thread: see `nixeryd.web.framework`.
+    """
+
+    def __init__(self, control: Control, door: Door) -> None:
+        self._control = control
+        self._door = door
+        self._app: App | None = None
+        self._making = trio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            async with self._making:
+                if self._app is None:
+                    self._app = await trio.to_thread.run_sync(self._make)
+        await self._app(scope, receive, send)
+
+    def _make(self) -> App:
+        from nixeryd.web.api import install_api, install_health  # noqa: PLC0415  late
+        from nixeryd.web.dashboard.install import (  # noqa: PLC0415  late
+            install_dashboard,
+        )
+        from nixeryd.web.framework import make_framework_app  # noqa: PLC0415  late
+        from nixeryd.web.live import install_live  # noqa: PLC0415  late
+
+        app = make_framework_app()
+        install_health(app)
+        if self._door is not Door.MIRROR:
+            install_api(app, self._control, self._door)
+            install_live(app, self._control)
+        if self._door is Door.MAIN:
+            install_dashboard(app, self._control)
+        return app

@@ -11,19 +11,14 @@ import errno
 import json
 import logging
 
-from quart import Response
-from quart_trio import QuartTrio
-from quart_trio.wrappers import TrioResponse
-from werkzeug.exceptions import HTTPException
-
 from nixeryd.flight import Stopping
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 
 _log = logging.getLogger(__name__)
 
 UNKNOWN = "UNKNOWN"  # distribution's code for what has none in the spec
-_INTERNAL = 500
-_NOT_ALLOWED = 405
+INTERNAL = 500
+NOT_ALLOWED = 405
 ALLOWED = "GET, HEAD"
 # What another moment may have again.
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS}
@@ -36,7 +31,7 @@ def render_error(error: NixerydError) -> tuple[int, bytes]:
         case RegistryError():
             return error.status, error_body(error.code, error.message, error.detail)
         case _:
-            return _INTERNAL, error_body(UNKNOWN, str(error))
+            return INTERNAL, error_body(UNKNOWN, str(error))
 
 
 def describe(error: Exception) -> tuple[int, bytes, dict[str, str]]:
@@ -48,13 +43,13 @@ def describe(error: Exception) -> tuple[int, bytes, dict[str, str]]:
     if not isinstance(error, NixerydError):
         _log.error("a request failed", exc_info=error)
         told = "a defect of nixeryd; its log has the details"
-        return _INTERNAL, error_body(UNKNOWN, told), {}
+        return INTERNAL, error_body(UNKNOWN, told), {}
     status, body = render_error(error)
-    if status == _INTERNAL:
+    if status == INTERNAL:
         _log.error("%s", error)
     # RFC 9110, 15.5.6: a 405 must say what is allowed; what is not there at
     # all, such as a catalog, is only read from as well.
-    headers = {"Allow": ALLOWED} if status == _NOT_ALLOWED else {}
+    headers = {"Allow": ALLOWED} if status == NOT_ALLOWED else {}
     if isinstance(error, Stopping):
         headers["Retry-After"] = _RESTART
     return status, body, headers
@@ -66,30 +61,3 @@ def error_body(code: str, message: str, detail: object = None) -> bytes:
     if detail is not None:
         entry["detail"] = detail
     return json.dumps({"errors": [entry]}, default=str).encode()
-
-
-def respond(
-    status: int,
-    body: bytes,
-    headers: dict[str, str] | None = None,
-    *,
-    content_type: str = "application/json",
-) -> Response:
-    """Make a response of these very bytes."""
-    return TrioResponse(body, status, headers, content_type=content_type)
-
-
-def install_handlers(app: QuartTrio) -> None:
-    """Make `app` answer every failure as JSON."""
-
-    @app.errorhandler(HTTPException)
-    async def refused(error: HTTPException) -> Response:
-        code = ErrorCode.UNSUPPORTED if error.code == _NOT_ALLOWED else UNKNOWN
-        headers = {name: text for name, text in error.get_headers() if name == "Allow"}
-        return respond(
-            error.code or _INTERNAL, error_body(code, error.description or ""), headers
-        )
-
-    @app.errorhandler(Exception)
-    async def failed(error: Exception) -> Response:
-        return respond(*describe(error))

@@ -12,7 +12,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import NotFound
 
 from nixeryd.api.builds import Build
-from nixeryd.web.errors import respond
+from nixeryd.web.framework import respond
 from nixeryd.web.ports import Control, Live, Watch
 from nixeryd.web.sse import frame, stream
 

@@ -14,8 +14,6 @@ from collections.abc import Iterable
 from typing import assert_never
 from urllib.parse import parse_qsl, urlencode
 
-from werkzeug.http import parse_etags
-
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.freshness import render_warning
@@ -238,7 +236,11 @@ def _warning(text: str | None) -> dict[str, str]:
 
 def _has_already(request: Request, digest: Digest) -> bool:
     known = request.headers.get("if-none-match")
-    return known is not None and parse_etags(known).contains_weak(str(digest))
+    if known is None:
+        return False
+    from werkzeug.http import parse_etags  # noqa: PLC0415  not at each start
+
+    return parse_etags(known).contains_weak(str(digest))
 
 
 def _range_applies(request: Request, digest: Digest) -> bool:

@@ -11,7 +11,7 @@ from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import NotFound
 
-from nixeryd.web.errors import respond
+from nixeryd.web.framework import respond
 
 _FILES = Path(__file__).with_name("static")
 _TYPES = {

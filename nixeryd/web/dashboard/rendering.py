@@ -16,7 +16,7 @@ from quart import Response, request
 from nixeryd import __version__
 from nixeryd.images.sizes import render_size
 from nixeryd.web.dashboard.assets import Assets
-from nixeryd.web.errors import respond
+from nixeryd.web.framework import respond
 from nixeryd.web.guard import is_this_machine
 
 _TEMPLATES = Path(__file__).with_name("templates")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import trio
@@ -65,10 +66,14 @@ def _examine(
         settings = Settings()
     else:
         yield ok("config", "is right; see: nixeryd config show")
-    pid = _daemon_pid(config, data_dir)
+    daemon = _daemon(config, data_dir)
+    pid = int(daemon["pid"]) if daemon else None
     yield from trio.run(check_building, settings, Path.cwd())
     yield from check_ports(settings, pid)
     yield from check_host(settings, pid)
+    if daemon:
+        source = daemon["source"]
+        yield ok("watch", f"{source['name']}: {source['state']}")
     try:
         yield from check_engines(Machine.this(), _targets(settings))
     except SetupError as error:
@@ -93,11 +98,12 @@ def _targets(settings: Settings) -> Targets:
     )
 
 
-def _daemon_pid(config: Path | None, data_dir: Path | None) -> int | None:
+def _daemon(config: Path | None, data_dir: Path | None) -> dict[str, Any] | None:
     try:
-        return int(Client(config, data_dir).get("/api/v1/status")["pid"])
+        found: dict[str, Any] = Client(config, data_dir).get("/api/v1/status")
     except NixerydError:
         return None
+    return found
 
 
 def _show(finding: Finding) -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from nixeryd.doctor.findings import Finding, note, ok
@@ -88,6 +89,19 @@ def _check_docker(machine: Machine, targets: Targets) -> Iterator[Finding]:
     registries = info.get("RegistryConfig") or {}
     if targets.mirror in str(registries.get("Mirrors")):
         yield ok("docker", f"the running engine uses the mirror {targets.mirror}")
+    elif targets.mirror in _text(engine.daemon_json):
+        yield note(
+            "docker",
+            f"the running engine has not read {engine.daemon_json} yet",
+            "sudo systemctl reload docker, or restart it where there is no systemd",
+        )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _docker_info() -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import click
 from nixeryd.cli.main import settings_options
 from nixeryd.images.sizes import render_size
 
-_DOORS = {"main": "registry"}
+_DOORS = (("main", "registry"), ("mirror", "mirror"), ("admin", "admin"))
 _FAILURES = 3  # one screen is enough
 
 
@@ -31,7 +31,7 @@ def _render(found: dict[str, Any]) -> str:
     offline = found["offline"]
     rows = [
         ("nixeryd", f"{found['version']}, pid {found['pid']}"),
-        *((_DOORS.get(door, door), _at(a)) for door, a in found["listeners"].items()),
+        *((n, _at(found["listeners"][d])) for d, n in _DOORS if found["listeners"][d]),
         ("source", _source(**found["source"])),
         ("changes", found["source"]["state"]),
         ("network", _warn(f"offline: {offline}") if offline else "online"),

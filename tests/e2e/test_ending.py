@@ -1,10 +1,11 @@
 """The end: nobody is kept waiting, nobody is lied to, nothing is left running."""
 
+import http.client
 import signal
 import threading
 from pathlib import Path
 
-from tests.e2e.processes import environment, run
+from tests.e2e.processes import PATIENCE, environment, run
 from tests.e2e.serving import NIXERYD, ODD, note_nix_calls, odd_source, serving
 from tests.e2e.test_waiting import write_set
 
@@ -52,11 +53,18 @@ def test_a_new_configuration_counts_from_the_next_request_on(tmp_path: Path):
     config = tmp_path / "config.toml"
     with serving(tmp_path, *flags, environ=ODD) as daemon:
         named = {"Host": "registry.test"}
+        kept = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE)
+        kept.connect()
+        same = kept.sock
         assert daemon.ask("/v2/", headers=named).status == 403
         text = config.read_text()
         config.write_text(f'hosts = ["registry.test"]\noffline = true\n{text}')
         daemon.process.send(signal.SIGHUP)
         daemon.process.wait_for_line(r"reloaded.*hosts.*offline")
+        kept.request("GET", "/v2/")
+        assert kept.getresponse().status == 200
+        assert kept.sock is same, "the connection was dropped"
+        kept.close()
         assert daemon.ask("/v2/", headers=named).status == 200
         config.write_text(f"hots = []\n{text}")
         daemon.process.send(signal.SIGHUP)

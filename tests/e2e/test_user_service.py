@@ -80,7 +80,7 @@ def test_a_user_installs_the_service_and_has_it_when_asked_for(tmp_path: Path):
     assert "nixeryd.socket         enabled, active" in parts["install"]
     first = parts["first request"]
     assert first.startswith("inactive\n200 ")
-    assert "127.0.0.1:5001" in first
+    assert "mirror    http://localhost:5001" in first
     assert "ActiveState=active" in first
     assert "StatusText=Serving " in first
     assert parts["reload"] == "active\n"

@@ -6,6 +6,7 @@ Reads the closure, writes "ready", waits for a line, then plans, packs and store
 Writes the seconds that took, the CPU seconds, the peak of resident memory in kB.
 """
 
+import re
 import resource
 import sys
 import tempfile
@@ -55,13 +56,18 @@ async def main(place: str, compression: str, root: str) -> None:
                 lease=lease,
             )
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(seconds, _cpu() - before, peak, flush=True)
+        print(seconds, _cpu() - before, _peak(), flush=True)
 
 
 def _cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
+
+
+def _peak() -> int:
+    # Not ru_maxrss, which may be that of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1])
 
 
 if __name__ == "__main__":

@@ -249,7 +249,12 @@ class MemoryControl:
                 return outcome
 
     async def status(self):
-        return {"images": len(self.scripts)}
+        return {
+            "images": len(self.scripts),
+            "offline": "",
+            "source": None,
+            "nix": "nix 2.8.0",
+        }
 
     def metrics(self):
         return "nixeryd_up 1\n"

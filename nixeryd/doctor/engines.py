@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nixeryd.doctor.findings import Finding, note, ok
+from nixeryd.engines.engine import Engine, installed
+from nixeryd.engines.sight import STORE, Seen, look
 from nixeryd.setup import recipes
 from nixeryd.setup.engines import Machine, find_docker
 from nixeryd.setup.errors import SetupError
@@ -38,6 +40,26 @@ def check_engines(machine: Machine, targets: Targets) -> Iterator[Finding]:
         yield from _check_set_up(name, machine, targets)
         if name == "docker":
             yield from _check_docker(machine, targets)
+    for engine in installed():
+        yield from _check_sight(engine, machine)
+
+
+def _check_sight(engine: Engine, machine: Machine) -> Iterator[Finding]:
+    """Tell whether thin images run there; a silent engine was told of already."""
+    sight = look(engine, machine)
+    match sight.seen:
+        case Seen.SEES:
+            yield ok(
+                engine.kind, f"sees {STORE}: `nixeryd run NAME` copies nothing there"
+            )
+        case Seen.BLIND:
+            yield note(
+                engine.kind,
+                f"does not see this machine's {STORE} ({sight.why}): no thin/ images"
+                " there; `nixeryd run` takes ordinary ones",
+            )
+        case Seen.SILENT:
+            return
 
 
 def _check_set_up(name: str, machine: Machine, targets: Targets) -> Iterator[Finding]:
@@ -89,6 +111,9 @@ def _check_docker(machine: Machine, targets: Targets) -> Iterator[Finding]:
     registries = info.get("RegistryConfig") or {}
     if targets.mirror in str(registries.get("Mirrors")):
         yield ok("docker", f"the running engine uses the mirror {targets.mirror}")
+    # A proxy plugin of its containerd; what it is called is the user's to say.
+    if "nix" in str(info.get("Driver")):
+        yield ok("docker", "uses nix-snapshotter: thin/ images need no -v")
     elif targets.mirror in _text(engine.daemon_json):
         yield note(
             "docker",

@@ -29,8 +29,20 @@ def test_no_engine_is_a_note(look):
 
 
 def test_an_engine_that_is_not_set_up_says_how_to(look):
-    advice = [finding.advice for finding in look("podman")]
-    assert advice == ["nixeryd setup podman"]
+    first, *_ = look("podman")
+    assert first.advice == "nixeryd setup podman"
+
+
+@pytest.mark.parametrize(
+    ("is_mac", "level", "words"),
+    [(False, Level.OK, "sees /nix/store"), (True, Level.NOTE, "a virtual machine")],
+)
+def test_an_engine_is_told_apart_by_whether_it_sees_the_store(
+    look, is_mac, level, words
+):
+    *_, last = look("podman", is_mac=is_mac)
+    assert last.level is level
+    assert words in last.text
 
 
 def test_an_engine_in_a_virtual_machine_is_told_where_we_are(look):

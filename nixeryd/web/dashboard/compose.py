@@ -8,7 +8,12 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from nixeryd.images.errors import RegistryError
-from nixeryd.images.names import META_PACKAGES, parse_reference, parse_repository
+from nixeryd.images.names import (
+    META_PACKAGES,
+    THIN,
+    parse_reference,
+    parse_repository,
+)
 from nixeryd.web.dashboard.pages import Answer
 
 _ARCHITECTURES = ("amd64", "arm64")
@@ -59,6 +64,8 @@ def _as_component(text: str) -> str:
 def _problem(packages: list[str], tag: str) -> str:
     """Say what is wrong with what was typed, "" if nothing is."""
     for package in packages:
+        if package == THIN:
+            return "thin is no package: `nixeryd run` makes such an image, and runs it"
         if package in META_PACKAGES:
             return f"{package} is no package: choose it above"
         try:

@@ -14,7 +14,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from quart import Response, request
 
 from nixeryd import __version__
+from nixeryd.images.names import is_thin
 from nixeryd.images.sizes import render_size
+from nixeryd.images.thin import MOUNT
 from nixeryd.web.dashboard.assets import Assets
 from nixeryd.web.framework import respond
 from nixeryd.web.guard import is_this_machine
@@ -51,7 +53,12 @@ class Pages:
             "seconds": render_seconds,
             "size": render_size,
         }
-        self._templates.globals |= {"assets": assets.root, "version": __version__}
+        self._templates.tests["thin"] = is_thin
+        self._templates.globals |= {
+            "assets": assets.root,
+            "mount": MOUNT,
+            "version": __version__,
+        }
 
     def text(self, template: str, **values: object) -> str:
         """Render a template."""

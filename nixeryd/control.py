@@ -25,8 +25,8 @@ from nixeryd.images.descriptors import Platform
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.metrics import Gauge, gauge, render_metrics
-from nixeryd.images.names import parse_reference, parse_repository
 from nixeryd.images.routes import Nix, Upstream
+from nixeryd.keeper import Keeper
 from nixeryd.live import Live
 from nixeryd.mirror import progress as pulls
 from nixeryd.mirror.mirror import Mirror
@@ -37,6 +37,7 @@ from nixeryd.reload import Reloading
 from nixeryd.sources.search import Search
 from nixeryd.sources.source import Configured
 from nixeryd.store.index import Index
+from nixeryd.store.names import Kind
 
 _Events: TypeAlias = (
     trio.MemoryReceiveChannel[builds.Event] | trio.MemoryReceiveChannel[pulls.Event]
@@ -51,13 +52,14 @@ class Control:
     def __init__(  # noqa: PLR0913, PLR0917  the composition root wires it once
         self,
         live: Live,
+        cache: Keeper,
         builder: Builder,
         mirror: Mirror,
         index: Index,
         evictor: Evictor,
         reloading: Reloading,
         *,
-        route: Callable[[tuple[str, ...]], Nix | Upstream],
+        understand: Callable[[str], tuple[Nix | Upstream, Digest | str]],
         prefetch: Prefetch,
         source: Configured,
         search: Search,
@@ -68,7 +70,8 @@ class Control:
         nix: str,
     ) -> None:
         self.live = live
-        self._route = route
+        self.cache = cache
+        self._understand = understand
         self._builder = builder
         self._mirror = mirror
         self._prefetch = prefetch
@@ -97,7 +100,7 @@ class Control:
             },
             "nix": self._nix,
             "data_dir": str(self._data_dir),
-            "images": len(self._index.names.all()),
+            "images": sum(name.kind is Kind.NIX for name in self._index.names.all()),
             "cache": {"size": self._evictor.total, "cap": self._evictor.cap},
             "builds": [
                 {
@@ -204,10 +207,10 @@ class Control:
         self, name: str, *, all_platforms: bool = False, asker: str = ""
     ) -> AsyncIterator[AsyncGenerator[Mapping[str, object], None]]:
         """Make or fetch an image and tell how it goes; a failure is raised."""
-        components, reference = _parse(name)
+        route, reference = self._understand(name)
         async with AsyncExitStack() as stack:
             channel: _Events
-            match self._route(components):
+            match route:
                 case Nix() if isinstance(reference, Digest):
                     raise NixerydError(f"{name}: a build has a tag, not a digest")
                 case Nix(components):
@@ -223,13 +226,6 @@ class Control:
             events = _as_json(channel)
             stack.push_async_callback(events.aclose)
             yield events
-
-
-def _parse(name: str) -> tuple[tuple[str, ...], Digest | str]:
-    """Read NAME, NAME:TAG or NAME@DIGEST; of NAME:TAG@DIGEST the digest counts."""
-    rest, _, digest = name.partition("@")
-    repository, _, tag = rest.partition(":")
-    return parse_repository(repository), parse_reference(digest or tag or "latest")
 
 
 async def _as_json(channel: _Events) -> AsyncGenerator[Mapping[str, object], None]:

@@ -26,6 +26,7 @@ from nixeryd.builder.board import Board
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
 from nixeryd.builder.history import History
+from nixeryd.cache.catalogue import Catalogue
 from nixeryd.cache.eviction import Evictor
 from nixeryd.changes import Changes
 from nixeryd.control import Control
@@ -33,7 +34,7 @@ from nixeryd.doors import name_addresses, open_doors
 from nixeryd.images.descriptors import Platform
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import NamePolicy
-from nixeryd.images.served import Origin
+from nixeryd.keeper import Keeper
 from nixeryd.lifecycle import Ending, ask_for_time, end_when_idle, open_ending
 from nixeryd.live import Live
 from nixeryd.mirror.mirror import Mirror
@@ -52,6 +53,7 @@ from nixeryd.sources.source import Configured
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.index import open_index
+from nixeryd.store.recovery import recover
 from nixeryd.store.uses import Uses
 from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App
@@ -99,6 +101,9 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
     with ExitStack() as stack:
         places = stack.enter_context(open_data_dir(settings.data_path))
         index = stack.enter_context(open_index(places.index))
+        blobs = Blobs(places.blobs, places.staging)
+        if index.is_new:
+            recover(blobs, index)
         admin_socket = paths.runtime_dir(places.root) / "admin.sock"
         listeners = stack.enter_context(open_doors(settings, admin_socket))
         roots = Roots(
@@ -110,7 +115,6 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
         offline = Offline(told=settings.offline)
         limits = Limits(*settings.nix.limits)
         nix = await open_nix(offline=offline, limits=limits)
-        blobs = Blobs(places.blobs, places.staging)
         workshop = Workshop(
             nix,
             blobs,
@@ -178,14 +182,25 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 own_hosts=_own_hosts(addresses),
                 nix_prefixes=settings.nix_prefixes,
             )
+            keeper = Keeper(
+                blobs,
+                index,
+                evictor,
+                Catalogue(blobs, index, places.index, uses, _platform()),
+                index_path=places.index,
+                understand=registry.understand,
+                policy=lambda: builder.policy,
+                address=_address(addresses),
+            )
             control = Control(
                 Live(changes, board, history),
+                keeper,
                 builder,
                 mirror,
                 index,
                 evictor,
                 reloading,
-                route=lambda components: registry.decide(components, Origin()),
+                understand=registry.understand,
                 prefetch=Prefetch(mirror, nursery),
                 source=sources.default,
                 search=Search(sources.default, nix, _system(), places.root / "search"),
@@ -262,6 +277,11 @@ def _platform() -> Platform:
     processor = {"aarch64": "arm64", "x86_64": "amd64"}
     machine = _system().removesuffix("-linux")
     return Platform("linux", processor.get(machine, machine))
+
+
+def _address(addresses: Mapping[Door, Sequence[str]]) -> str:
+    """Name ourselves as in the `docker run` lines that we print."""
+    return addresses[Door.MAIN][0].replace("127.0.0.1", "localhost")
 
 
 def _own_hosts(addresses: Mapping[Door, Sequence[str]]) -> frozenset[str]:

@@ -8,7 +8,9 @@ from collections.abc import Collection
 from typing import assert_never
 
 from nixeryd.builder.builder import Builder
+from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.images.references import parse_name
 from nixeryd.images.routes import (
     BlobRoute,
     ManifestRoute,
@@ -101,6 +103,11 @@ class Registry:
                 return await self._mirror.tags(upstream, request.limit, request.last)
             case other:
                 assert_never(other)
+
+    def understand(self, name: str) -> tuple[Nix | Upstream, Digest | str]:
+        """Read a name as people write it: who answers for it, and its tag or digest."""
+        components, reference = parse_name(name, self._own_hosts)
+        return self.decide(components, Origin()), reference
 
     def decide(self, repository: tuple[str, ...], origin: Origin) -> Nix | Upstream:
         """Say who answers for a repository; NAME_UNKNOWN (404) if nobody here does."""

@@ -1,14 +1,8 @@
 """Eviction: carry out what `images.retention` plans, while the daemon serves.
 
-The law, for each step of the plan: first the rows go and are safe on the disk,
-then the blobs. So whatever the index names is there, also after a crash between
-the two, which leaves blobs that nothing names, and those go first the next time.
-The other way round, a crash would leave rows that lie.
-
-Reading, planning and unlinking, which take long, are done in threads. Rows and
-names go in small batches in the daemon's own thread with no await in between, so
-that nobody can find a row and then no blob; a step whose blobs were leased since
-the plan was made ends it, and a new plan is made.
+Reading and planning, which take long, are done in threads; `discarding` tells how
+things go. They do so in small batches. A batch of which anything was leased since the
+plan was made ends it, and a new plan is made.
 """
 
 import time
@@ -20,7 +14,7 @@ from typing import Final, TypeAlias
 import structlog
 import trio
 
-from nixeryd.images.digests import Digest
+from nixeryd.cache.discarding import Discarding
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.retention import (
     Blob,
@@ -30,7 +24,7 @@ from nixeryd.images.retention import (
     plan_removal,
 )
 from nixeryd.images.sizes import render_size
-from nixeryd.store.blobs import Blobs, StoreFullError
+from nixeryd.store.blobs import Blobs
 from nixeryd.store.holdings import Holdings, read_holdings
 from nixeryd.store.index import Index
 from nixeryd.store.leases import PULL
@@ -38,8 +32,11 @@ from nixeryd.store.names import Name
 from nixeryd.store.reserve import RESERVE, Reserve
 from nixeryd.store.uses import Uses
 
-# Seconds for which a blob without a manifest may belong to one being made.
+# Seconds for which a blob without a manifest may belong to one being made. Builds
+# hold leases as well, so this is for what nobody has thought of; whoever asks for
+# room does not want to wait an hour for it.
 GRACE: Final = 3600.0
+ASKED_GRACE: Final = 60.0
 # Seconds until another attempt when the disk does not let us.
 RETRY: Final = 60.0
 _BATCH: Final = 500  # blobs
@@ -91,9 +88,8 @@ class Evictor:
         self._index_path = index_path
         self._uses = uses
         self.cap = cap
-        self._on_forgotten = on_forgotten
-        self._on_gone = on_gone  # hears the digest of each manifest that went
-        self._reserve = Reserve(index_path.with_name(RESERVE))
+        reserve = Reserve(index_path.with_name(RESERVE))
+        self._discarding = Discarding(blobs, index, reserve, on_forgotten, on_gone)
         self._now = now
         self._lock = trio.Lock()
         self._grown = trio.Event()
@@ -102,7 +98,7 @@ class Evictor:
     async def run(self) -> None:
         """Count the blobs, and evict whenever they grow over the cap."""
         token = trio.lowlevel.current_trio_token()
-        self._blobs.on_growth = lambda size: token.run_sync_soon(self._grow, size)
+        self._blobs.on_growth = lambda size: token.run_sync_soon(self.grow, size)
         while True:
             try:
                 wait = await self._keep_cap()
@@ -146,6 +142,7 @@ class Evictor:
         Images that clients asked for lately stay if `spare_pulls`; those that builds
         count on stay in any case.
         """
+        grace = GRACE if spare_pulls else ASKED_GRACE
 
         def plan(cache: _Cache) -> Eviction:
             return plan_eviction(
@@ -153,7 +150,7 @@ class Evictor:
                 cache.blobs,
                 cap=cap,
                 busy=cache.busy,
-                loose_before=self._now() - GRACE,
+                loose_before=self._now() - grace,
             )
 
         async with self._lock:
@@ -178,9 +175,15 @@ class Evictor:
         async with self._lock:
             for name in names:
                 self._index.names.remove(name)
-                self._on_forgotten(name)
+                self._discarding.on_forgotten(name)
             done = await self._do(plan, spare_pulls=False)
             return replace(done, names=tuple(names))
+
+    async def discard(self, manifests: Sequence[str], blobs: Sequence[str]) -> None:
+        """Let these very ones go, whatever they are needed for."""
+        async with self._lock:
+            _, freed = await self._discarding.discard(manifests, blobs)
+            self.grow(-freed)
 
     async def _do(self, make: _Make, *, spare_pulls: bool) -> Evicted:
         done = Evicted(0, 0, 0, 0, ())
@@ -233,28 +236,17 @@ class Evictor:
             if not leased.isdisjoint(gone.union(discarded)):
                 is_complete = False
                 break
-            ended = self._forget(sorted(gone), discarded)
-            trash = self._blobs.discard(map(Digest.parse, discarded))
-            for name in ended:
-                self._on_forgotten(name)
-            for digest in gone:
-                self._on_gone(digest)
+            ended, size = await self._discarding.discard(sorted(gone), discarded)
             manifests += len(gone)
             blobs += len(discarded)
             names += ended
-            freed += await trio.to_thread.run_sync(_unlink, trash)
+            freed += size
         left = plan.freed + plan.left - freed
         self.total = left
         return Evicted(freed, left, manifests, blobs, tuple(names)), is_complete
 
-    def _forget(self, manifests: list[str], blobs: list[str]) -> list[Name]:
-        try:
-            return self._index.names.forget(manifests, blobs)
-        except StoreFullError:
-            with self._reserve.given_up():
-                return self._index.names.forget(manifests, blobs)
-
-    def _grow(self, size: int) -> None:
+    def grow(self, size: int) -> None:
+        """Count bytes that were added, or taken away."""
         if self.total is not None:
             self.total += size
             self._grown.set()
@@ -271,15 +263,6 @@ def _batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _unlink(trash: Sequence[Path]) -> int:
-    """Remove files; give how many bytes they had."""
-    freed = 0
-    for path in trash:
-        freed += path.stat().st_size
-        path.unlink()
-    return freed
 
 
 def _foresee(plan: Eviction, names: Sequence[Name]) -> Evicted:

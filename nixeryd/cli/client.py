@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from nixeryd import paths
 from nixeryd.cli.main import FAILED, NO_DAEMON
 from nixeryd.config import load_settings
 from nixeryd.images.errors import NixerydError
+
+_CHUNK = 1024 * 1024  # bytes
 
 
 class NoDaemon(NixerydError):  # noqa: N818  what is the matter
@@ -57,6 +60,13 @@ class Client:
             except (http.client.HTTPException, ValueError, OSError) as error:
                 raise NixerydError("the daemon broke off; see its log") from error
 
+    @contextmanager
+    def download(self, path: str) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Give a file's size and its chunks, which end only if it is whole."""
+        with self._ask("GET", path) as response:
+            size = response.length or 0
+            yield size, _chunks(response, size)
+
     def _ask(
         self, method: str, path: str, body: str | None = None
     ) -> http.client.HTTPResponse:
@@ -78,6 +88,18 @@ class Client:
         if response.status >= http.HTTPStatus.BAD_REQUEST:
             raise NixerydError(_message(response))
         return response
+
+
+def _chunks(response: http.client.HTTPResponse, size: int) -> Iterator[bytes]:
+    left = size
+    try:
+        while chunk := response.read(_CHUNK):
+            left -= len(chunk)
+            yield chunk
+    except (http.client.HTTPException, OSError) as error:
+        raise NixerydError("the daemon broke off; see its log") from error
+    if left:
+        raise NixerydError("the daemon broke off; see its log")
 
 
 def _message(response: http.client.HTTPResponse) -> str:

@@ -83,8 +83,9 @@ class StoredManifest:
 class Index:
     """Rows about blobs; see the schema for what each table says."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, is_new: bool) -> None:
         self._db = connection
+        self.is_new = is_new  # it knows nothing of what may be there
         self.names = Names(connection)
         self.mirrored = Mirrored(connection)
         self.insides = Insides(connection)
@@ -104,6 +105,13 @@ class Index:
             size=size,
             media_type=media_type,
         )
+
+    def layer_paths(self, digest: Digest) -> tuple[str, ...]:
+        """Name the store paths in a layer of ours; none if it is not known."""
+        row = self._db.execute(
+            "SELECT paths FROM layers WHERE digest = ?", (str(digest),)
+        ).fetchone()
+        return () if row is None else tuple(json.loads(row[0]))
 
     def add_layer(self, key: str, layer: LayerDescriptor, paths: Sequence[str]) -> None:
         """Remember a packed layer."""
@@ -213,22 +221,22 @@ def open_index(path: Path) -> Iterator[Index]:
     """Open the index, made anew if it is missing or not ours to read.
 
     Losing it costs repacking, not data, so a broken or older file is put aside
-    (`index.sqlite.broken`) rather than an end to the daemon. Raises
+    (`index.sqlite.broken`) rather than an end to the daemon; see `recovery`. Raises
     `StoreFullError` or `IndexUnusableError` if it may be whole but cannot be used.
     """
     try:
-        connection = _connect(path)
+        connection, is_new = _connect(path)
     except (StoreFullError, IndexUnusableError):
         # A full disk is an I/O error where the write-ahead log has its memory.
         with Reserve(path.with_name(RESERVE)).given_up():
-            connection = _connect(path)
+            connection, is_new = _connect(path)
     try:
-        yield Index(connection)
+        yield Index(connection, is_new=is_new)
     finally:
         connection.close()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
     try:
         return _prepare(path)
     except sqlite3.DatabaseError:
@@ -238,7 +246,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         return _prepare(path)
 
 
-def _prepare(path: Path) -> sqlite3.Connection:
+def _prepare(path: Path) -> tuple[sqlite3.Connection, bool]:
     connection = connect(path)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -255,4 +263,4 @@ def _prepare(path: Path) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, version == 0

@@ -6,24 +6,20 @@ each sent at once; it is whole if the chunked coding ends as it should.
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack
-from types import TracebackType
 from typing import Annotated, TypeVar
 
 import msgspec
 import trio
 from quart import Response, request
-from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
-from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import BadRequest
 
 from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.web.framework import respond
 from nixeryd.web.ports import Control, Door
 from nixeryd.web.rights import check_may_change
+from nixeryd.web.streams import stream_lines
 
-_NDJSON = "application/x-ndjson"
 _METRICS = "text/plain; version=0.0.4"
 T = TypeVar("T")
 
@@ -86,9 +82,9 @@ def install_api(app: QuartTrio, control: Control, door: Door) -> None:
     @app.post("/api/v1/pull")
     async def pull() -> Response:
         check_may_change(door)
-        asked = await _body(PullRequest)
+        asked = await read_body(PullRequest)
         asker = "nixeryd pull" if door is Door.ADMIN else "the page"
-        return TrioResponse(_Events(control, asked, asker), content_type=_NDJSON)
+        return stream_lines(_tell(control, asked, asker))
 
     @app.post("/api/v1/popularity")
     async def popularity() -> Response:
@@ -98,7 +94,7 @@ def install_api(app: QuartTrio, control: Control, door: Door) -> None:
     @app.post("/api/v1/offline")
     async def offline() -> Response:
         check_may_change(door)
-        asked = await _body(OfflineRequest)
+        asked = await read_body(OfflineRequest)
         await control.set_offline(offline=asked.offline)
         return respond(200, msgspec.json.encode(asked))
 
@@ -110,34 +106,12 @@ def _search_request(arguments: Mapping[str, str]) -> SearchRequest:
         raise BadRequest(f"/api/v1/search?q=…: {error}") from error
 
 
-async def _body(kind: type[T]) -> T:
+async def read_body(kind: type[T]) -> T:
+    """Read the request's JSON; 400 that says what is wrong with it."""
     try:
         return msgspec.json.decode(await request.get_data(), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(str(error)) from error
-
-
-class _Events(ResponseBody):
-    """The events of several pulls, one after the other, as lines."""
-
-    def __init__(self, control: Control, asked: PullRequest, asker: str) -> None:
-        self._control = control
-        self._asked = asked
-        self._asker = asker
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> trio.abc.ReceiveChannel[bytes]:
-        told = _tell(self._control, self._asked, self._asker)
-        return await self._stack.enter_async_context(told)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # What it holds shields its own clean-up.
-        await self._stack.__aexit__(kind, error, traceback)  # noqa: ASYNC102
 
 
 @trio.as_safe_channel

@@ -54,6 +54,7 @@ class _Late:
 
     def _make(self) -> App:
         from nixeryd.web.api import install_api, install_health  # noqa: PLC0415  late
+        from nixeryd.web.cache import install_cache  # noqa: PLC0415  late
         from nixeryd.web.dashboard.install import (  # noqa: PLC0415  late
             install_dashboard,
         )
@@ -65,6 +66,7 @@ class _Late:
         if self._door is not Door.MIRROR:
             install_api(app, self._control, self._door)
             install_live(app, self._control)
+            install_cache(app, self._control.cache, self._door)
         if self._door is Door.MAIN:
             install_dashboard(app, self._control)
         return app

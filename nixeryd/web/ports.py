@@ -5,12 +5,15 @@ implement them in memory. Errors are `RegistryError` for the client to see,
 any other `NixerydError` for a person to act on.
 """
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Protocol
 
+import trio
+
 from nixeryd.api.builds import Build, Failure, LogPart
+from nixeryd.api.images import Checked, Checking, Evicted, ImageDetails, ImageList
 from nixeryd.changes import Changes
 from nixeryd.images.digests import Digest
 from nixeryd.images.routes import BlobRoute, ManifestRoute, TagsRoute
@@ -120,11 +123,57 @@ class Live(Protocol):
     def failure_log(self, build: str) -> list[str]: ...
 
 
+class Archive(Protocol):
+    """An image as one file, read while it is made. `size` in bytes."""
+
+    @property
+    def size(self) -> int: ...
+
+    def read(self) -> AbstractAsyncContextManager[trio.abc.ReceiveChannel[bytes]]:
+        """Give the archive in chunks; raises if a blob of it is not whole."""
+        ...
+
+
+class Cache(Protocol):
+    """What is in the cache, and what may be done to it.
+
+    A name is NAME or NAME:TAG. What is not in the cache is MANIFEST_UNKNOWN; of
+    several names, all are taken or none.
+    """
+
+    async def images(self) -> ImageList:
+        """List all, last used first."""
+        ...
+
+    async def show(self, name: str) -> ImageDetails: ...
+
+    async def remove(self, names: Sequence[str]) -> Evicted: ...
+
+    async def collect(self, max_size: int | None, *, dry_run: bool) -> Evicted:
+        """Make room: down to `max_size` bytes, or what is configured."""
+        ...
+
+    async def pin(self, names: Sequence[str], *, pinned: bool) -> Sequence[str]:
+        """Pin or unpin; gives the whole names."""
+        ...
+
+    def verify(
+        self, *, repair: bool
+    ) -> AbstractAsyncContextManager[trio.abc.ReceiveChannel[Checking | Checked]]:
+        """Read all blobs and tell how it goes."""
+        ...
+
+    async def export(self, name: str) -> Archive: ...
+
+
 class Control(Protocol):
     """What the command line and the page ask the daemon."""
 
     @property
     def live(self) -> Live: ...
+
+    @property
+    def cache(self) -> Cache: ...
 
     async def status(self) -> Mapping[str, object]:
         """Give the daemon's state as JSON values."""

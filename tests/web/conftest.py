@@ -221,6 +221,58 @@ class MemoryRegistry:
         return self.tag_lists[request.repository]
 
 
+class MemoryArchive:
+    """The `Archive` port over given chunks, the last of which may be an error."""
+
+    def __init__(self, size, *chunks):
+        self.size = size
+        self.chunks = chunks
+
+    @trio.as_safe_channel
+    async def read(self):
+        for chunk in self.chunks:
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
+
+
+class MemoryCache:
+    """The `Cache` port: notes what it is asked, and answers what it was given."""
+
+    def __init__(self):
+        self.asked = []
+        self.answer = None
+
+    async def _note(self, *asked):
+        self.asked.append(asked)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def images(self):
+        return await self._note("images")
+
+    async def show(self, name):
+        return await self._note("show", name)
+
+    async def remove(self, names):
+        return await self._note("remove", names)
+
+    async def collect(self, max_size, *, dry_run):
+        return await self._note("collect", max_size, dry_run)
+
+    async def pin(self, names, *, pinned):
+        return await self._note("pin", names, pinned)
+
+    async def export(self, name):
+        return await self._note("export", name)
+
+    @trio.as_safe_channel
+    async def verify(self, *, repair):
+        for event in await self._note("verify", repair):
+            yield event
+
+
 class MemoryControl:
     """The `Control` port: `scripts` says what each pull tells, then raises.
 
@@ -232,6 +284,7 @@ class MemoryControl:
         self.board = Board(changes)
         self.history = History(directory)
         self.live = Live(changes, self.board, self.history)
+        self.cache = MemoryCache()
         self.scripts = {}
         self.running = set()
         self.reloads = []

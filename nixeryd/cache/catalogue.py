@@ -1,0 +1,240 @@
+"""The catalogue: what is in the cache, and what is in an image.
+
+Sizes are computed anew each time, in a thread: from the blobs that are there, and
+not from what was once written down of them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from nixeryd.api.images import (
+    Image,
+    ImageDetails,
+    ImageList,
+    Layer,
+    Moved,
+    Unnamed,
+    Variant,
+)
+from nixeryd.images.descriptors import (
+    Descriptor,
+    Image as ImageManifest,
+    Platform,
+    choose_manifest,
+    read_descriptors,
+)
+from nixeryd.images.digests import Digest
+from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+from nixeryd.images.retention import Blob
+from nixeryd.images.sharing import Measure, measure
+from nixeryd.store.blobs import Blobs
+from nixeryd.store.holdings import Holdings, read_holdings
+from nixeryd.store.index import Index, StoredManifest
+from nixeryd.store.names import Name
+from nixeryd.store.uses import Uses
+
+_SOURCE = "org.opencontainers.image.source"
+_REVISION = "org.opencontainers.image.revision"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The manifest of an image (of no index), and the blobs that it names."""
+
+    stored: StoredManifest
+    size: int
+    blobs: tuple[Descriptor, ...]
+
+
+class Catalogue:
+    """Tells what is here; `platform` is what this machine runs."""
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        index: Index,
+        index_path: Path,
+        uses: Uses,
+        platform: Platform,
+    ) -> None:
+        self._blobs = blobs
+        self._index = index
+        self._index_path = index_path
+        self._uses = uses
+        self._platform = platform
+
+    async def list(self, cap: int | None) -> ImageList:
+        """List the images, last used first."""
+        self._uses.flush()
+        return await trio.to_thread.run_sync(self._list, cap)
+
+    def _list(self, cap: int | None) -> ImageList:
+        holdings = read_holdings(self._index_path)
+        blobs = self._blobs.listing()
+        named = {str(name.manifest) for name in holdings.names}
+        measures = measure(holdings.held, blobs, named)
+        used = {manifest.digest: manifest.used for manifest in holdings.held}
+        images = [
+            _image(name, measures[digest], used[digest])
+            for name in holdings.names
+            if (digest := str(name.manifest)) in measures
+        ]
+        images.sort(key=lambda image: (-image.used, image.repository, image.tag))
+        return ImageList(
+            images=tuple(images),
+            unnamed=_unnamed(holdings, blobs, named),
+            size=sum(blob.size for blob in blobs.values()),
+            cap=cap,
+        )
+
+    async def show(self, name: Name) -> ImageDetails:
+        """Tell all of an image."""
+        listed = (await self.list(None)).images
+        image = next((one for one in listed if one.name == str(name)), None)
+        if image is None:
+            raise gone(str(name))
+        whole = self.whole(name.manifest)
+        variants = self._variants(name.manifest)
+        history = tuple(
+            Moved(str(digest), since)
+            for digest, since in self._index.insides.history(name.kind, str(name))
+        )
+        if whole is None:
+            media_type = self._stored(name.manifest)[0].media_type
+            return ImageDetails(
+                image, media_type, "", "", "", {}, (), variants, history
+            )
+        config = self._config(whole)
+        labels = (config.get("config") or {}).get("Labels") or {}
+        return ImageDetails(
+            image=image,
+            media_type=whole.stored.media_type,
+            platform=f"{config.get('os', '')}/{config.get('architecture', '')}",
+            source=str(labels.get(_SOURCE, "")),
+            revision=str(labels.get(_REVISION, "")),
+            config=config.get("config") or {},
+            layers=self._layers(whole, config),
+            variants=variants,
+            history=history,
+        )
+
+    def whole(self, digest: Digest) -> Whole | None:
+        """Find an image's manifest; of an index that of the image for this machine."""
+        stored, body = self._stored(digest)
+        named = read_descriptors(body, stored.media_type)
+        if isinstance(named, ImageManifest):
+            return Whole(stored, len(body), named.blobs)
+        chosen = choose_manifest(named, self._platform)
+        if chosen is None or self._index.manifest(chosen.digest) is None:
+            return None
+        return self.whole(chosen.digest)
+
+    def _stored(self, digest: Digest) -> tuple[StoredManifest, bytes]:
+        stored = self._index.manifest(digest)
+        body = self._blobs.read(digest)
+        if stored is None or body is None:
+            raise gone(str(digest))
+        return stored, body
+
+    def _config(self, whole: Whole) -> dict[str, Any]:
+        body = self._blobs.read(whole.blobs[0].digest)
+        if body is None:
+            return {}
+        try:
+            config = json.loads(body)
+        except ValueError as error:
+            raise NixerydError(
+                f"the config {whole.blobs[0].digest} is no JSON: {error}"
+            ) from error
+        return config if isinstance(config, dict) else {}
+
+    def _layers(self, whole: Whole, config: Mapping[str, Any]) -> tuple[Layer, ...]:
+        layers = whole.blobs[1:]
+        history = [
+            str(step.get("created_by", ""))
+            for step in config.get("history") or ()
+            if not step.get("empty_layer")
+        ]
+        if len(history) != len(layers):
+            history = [""] * len(layers)
+        return tuple(
+            Layer(
+                digest=str(layer.digest),
+                size=layer.size,
+                here=self._blobs.size(layer.digest) == layer.size,
+                created_by=created_by,
+                paths=self._index.layer_paths(layer.digest),
+            )
+            for layer, created_by in zip(layers, history, strict=True)
+        )
+
+    def _variants(self, digest: Digest) -> tuple[Variant, ...]:
+        stored, body = self._stored(digest)
+        named = read_descriptors(body, stored.media_type)
+        if isinstance(named, ImageManifest):
+            return ()
+        return tuple(
+            Variant(
+                platform=str(one.platform or ""),
+                digest=str(one.digest),
+                here=self._index.manifest(one.digest) is not None,
+            )
+            for one in named.manifests
+        )
+
+
+def gone(what: str) -> RegistryError:
+    """Say that something is not in the cache."""
+    return RegistryError(
+        ErrorCode.MANIFEST_UNKNOWN, f"{what} is not in the cache; see nixeryd list"
+    )
+
+
+def _image(name: Name, measured: Measure, used: float) -> Image:
+    return Image(
+        kind=name.kind.value,
+        repository=name.repository,
+        tag=name.tag,
+        digest=str(name.manifest),
+        size=measured.size,
+        unique=measured.unique,
+        missing=measured.missing,
+        used=used,
+        since=name.since,
+        pinned=name.pinned,
+    )
+
+
+def _unnamed(holdings: Holdings, blobs: Mapping[str, Blob], named: set[str]) -> Unnamed:
+    """Count what no name leads to, and what it has for itself."""
+    reached = _reach(holdings, named)
+    needed = {
+        need
+        for manifest in holdings.held
+        if manifest.digest in reached
+        for need in (manifest.digest, *manifest.needs)
+    }
+    return Unnamed(
+        manifests=len(holdings.held) - len(reached),
+        size=sum(blob.size for digest, blob in blobs.items() if digest not in needed),
+    )
+
+
+def _reach(holdings: Holdings, start: set[str]) -> set[str]:
+    needs = {manifest.digest: manifest.needs for manifest in holdings.held}
+    found: set[str] = set()
+    due: Sequence[str] = list(start)
+    while due:
+        found.update(due)
+        due = [
+            need
+            for digest in due
+            for need in needs.get(digest, ())
+            if need in needs and need not in found
+        ]
+    return found & needs.keys()

@@ -1,0 +1,61 @@
+"""Discarding: let manifests and blobs go, so that no crash leaves a row that lies.
+
+First the rows go and are safe on the disk, then the blobs. So whatever the index names
+is there, also after a crash between the two, which leaves blobs that nothing names, and
+those go first the next time. The other way round, a crash would leave rows that lie.
+
+Rows go and blobs are renamed in the daemon's own thread with no await in between, so
+that nobody can find a row and then no blob. Unlinking, which takes long, is done in a
+thread.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from nixeryd.images.digests import Digest
+from nixeryd.store.blobs import Blobs, StoreFullError
+from nixeryd.store.index import Index
+from nixeryd.store.names import Name
+from nixeryd.store.reserve import Reserve
+
+
+@dataclass(frozen=True, slots=True)
+class Discarding:
+    """How things go; others hear of each name that ended, and each manifest."""
+
+    blobs: Blobs
+    index: Index
+    reserve: Reserve
+    on_forgotten: Callable[[Name], None]
+    on_gone: Callable[[str], None]
+
+    async def discard(
+        self, manifests: Sequence[str], blobs: Sequence[str]
+    ) -> tuple[list[Name], int]:
+        """Let these go; gives the names that ended, and the bytes that are freed."""
+        names = self._forget(manifests, blobs)
+        trash = self.blobs.discard(map(Digest.parse, blobs))
+        for name in names:
+            self.on_forgotten(name)
+        for digest in manifests:
+            self.on_gone(digest)
+        return names, await trio.to_thread.run_sync(_unlink, trash)
+
+    def _forget(self, manifests: Sequence[str], blobs: Sequence[str]) -> list[Name]:
+        try:
+            return self.index.names.forget(manifests, blobs)
+        except StoreFullError:
+            with self.reserve.given_up():
+                return self.index.names.forget(manifests, blobs)
+
+
+def _unlink(trash: Sequence[Path]) -> int:
+    """Remove files; give how many bytes they had."""
+    freed = 0
+    for path in trash:
+        freed += path.stat().st_size
+        path.unlink()
+    return freed

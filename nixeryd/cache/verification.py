@@ -1,0 +1,151 @@
+"""Verification: is every blob what its digest says, and is all there that should be.
+
+All blobs are read, as many at once as there are processors. A repair removes what
+is broken and the builds that need it, so that the next pull makes them anew; what
+is mirrored is fetched again when it is asked for.
+"""
+
+import hashlib
+import os
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from nixeryd.api.images import Broken, Checked, Checking
+from nixeryd.images.digests import Digest
+from nixeryd.images.retention import Blob
+from nixeryd.store.blobs import Blobs
+from nixeryd.store.holdings import Holdings, read_holdings
+from nixeryd.store.index import Index
+
+_CHUNK: Final = 1024 * 1024
+# Seconds between two tellings of how far it is.
+_PACE: Final = 0.2
+
+
+class Verification:
+    """One run over all blobs."""
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        index: Index,
+        index_path: Path,
+        discard: Callable[[Sequence[str], Sequence[str]], Awaitable[None]],
+    ) -> None:
+        self._blobs = blobs
+        self._index = index
+        self._index_path = index_path
+        self._discard = discard
+        self._done = 0
+        self._why: dict[str, str] = {}
+
+    @trio.as_safe_channel
+    async def run(self, *, repair: bool) -> AsyncGenerator[Checking | Checked, None]:
+        """Tell how far it is, and at last what is broken."""
+        holdings = await trio.to_thread.run_sync(read_holdings, self._index_path)
+        listing = await trio.to_thread.run_sync(self._blobs.listing)
+        total = sum(blob.size for blob in listing.values())
+        ended = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read_all, listing, ended)
+            while not ended.is_set():
+                yield Checking(done=self._done, total=total)  # noqa: ASYNC119  safe
+                with trio.move_on_after(_PACE):
+                    await ended.wait()
+        self._note_missing(holdings, listing)
+        needy = _needy(holdings, self._why.keys())
+        broken = tuple(
+            Broken(digest, why, _names(holdings, needy[digest]))
+            for digest, why in sorted(self._why.items())
+        )
+        if repair:
+            await self._repair(holdings, needy)
+        yield Checked(len(listing), total, broken, repair)  # noqa: ASYNC119  safe
+
+    async def _read_all(self, listing: Mapping[str, Blob], ended: trio.Event) -> None:
+        # The largest first, or the last one would be read alone.
+        digests = iter(sorted(listing, key=lambda one: -listing[one].size))
+        async with trio.open_nursery() as readers:
+            for _ in range(os.cpu_count() or 1):
+                readers.start_soon(self._read_some, digests)
+        ended.set()
+
+    async def _read_some(self, digests: Iterator[str]) -> None:
+        for digest in digests:
+            path = self._blobs.path(Digest.parse(digest))
+            why = await trio.to_thread.run_sync(self._check, path)
+            if why is not None:
+                self._why[digest] = why
+
+    def _check(self, path: Path) -> str | None:
+        """Say what is wrong with a blob. Runs in a thread."""
+        hashed = hashlib.sha256()
+        try:
+            with path.open("rb", buffering=0) as file:
+                while chunk := file.read(_CHUNK):
+                    trio.from_thread.check_cancelled()
+                    hashed.update(chunk)
+                    self._done += len(chunk)
+        except FileNotFoundError:
+            return None  # evicted in between
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        if hashed.hexdigest() != path.name:
+            return "damaged"
+        return None
+
+    def _note_missing(self, holdings: Holdings, listing: Mapping[str, Blob]) -> None:
+        for manifest in holdings.held:
+            needs = () if manifest.digest in holdings.mirrored else manifest.needs
+            for digest in {manifest.digest, *needs} - listing.keys():
+                # Evicted in between: then nobody needs it any more.
+                is_held = self._index.manifest(Digest.parse(manifest.digest))
+                if is_held and self._blobs.size(Digest.parse(digest)) is None:
+                    self._why[digest] = "missing"
+
+    async def _repair(
+        self, holdings: Holdings, needy: Mapping[str, Sequence[str]]
+    ) -> None:
+        lost = {
+            manifest
+            for digest, manifests in needy.items()
+            for manifest in manifests
+            if manifest == digest or manifest not in holdings.mirrored
+        }
+        await self._discard(sorted(lost), sorted(needy))
+
+
+def _needy(holdings: Holdings, broken: Iterable[str]) -> dict[str, list[str]]:
+    """Give for each broken blob the manifests that need it."""
+    needy: dict[str, list[str]] = {digest: [] for digest in broken}
+    for manifest in holdings.held:
+        for digest in needy.keys() & {manifest.digest, *manifest.needs}:
+            needy[digest].append(manifest.digest)
+    return needy
+
+
+def _names(holdings: Holdings, manifests: Sequence[str]) -> tuple[str, ...]:
+    """Name the images of manifests, and of indexes that name them."""
+    above = {
+        index.digest
+        for index in holdings.held
+        if not set(manifests).isdisjoint(index.needs)
+    }
+    return tuple(
+        sorted(
+            str(name)
+            for name in holdings.names
+            if str(name.manifest) in above.union(manifests)
+        )
+    )

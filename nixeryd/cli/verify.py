@@ -1,0 +1,70 @@
+"""`nixeryd verify`: is all in the cache as it was when it came."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from nixeryd.api.images import Checked, Checking
+from nixeryd.cli.main import FAILED, settings_options
+from nixeryd.images.errors import NixerydError
+from nixeryd.images.sizes import render_size
+
+
+@click.command()
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Remove what is broken; the next pull builds or fetches it again.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The result, for programs.")
+@settings_options
+def verify(
+    config: Path | None, data_dir: Path | None, *, repair: bool, as_json: bool
+) -> int:
+    """Read everything in the cache and compare it with its digests."""
+    from nixeryd.cli.client import Client  # noqa: PLC0415  takes a moment
+
+    client = Client(config, data_dir)
+    found = _follow(client.follow("/api/v1/verify", {"repair": repair}))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    checked = msgspec.convert(found, Checked)
+    if not as_json:
+        _report(checked)
+    return FAILED if checked.broken and not checked.repaired else 0
+
+
+def _follow(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    """Show how far it is, on a terminal only; give the result."""
+    from rich.console import Console  # noqa: PLC0415  slow
+
+    with Console(stderr=True).status("reading") as status:
+        for event in events:
+            match msgspec.convert(event, Checking | Checked):
+                case Checking(done, total):
+                    text = f"reading {render_size(done)} of {render_size(total)}"
+                    status.update(text)
+                case _:
+                    return event
+    raise NixerydError("the daemon broke off; see its log")
+
+
+def _report(checked: Checked) -> None:
+    for broken in checked.broken:
+        click.echo(f"{broken.why}: {broken.digest}")
+    read = f"{checked.blobs} blobs, {render_size(checked.size)}"
+    if not checked.broken:
+        click.echo(f"{read}: all as they should be")
+        return
+    click.echo(f"{read}: {len(checked.broken)} broken")
+    images = sorted({image for broken in checked.broken for image in broken.images})
+    if not checked.repaired:
+        click.echo("nixeryd verify --repair removes them")
+    elif images:
+        click.echo(f"removed; to have them again: nixeryd pull {' '.join(images)}")
+    else:
+        click.echo("removed")

@@ -76,7 +76,8 @@ class LiveBody:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._stack.__aexit__(kind, error, traceback)
+        # What it holds shields its own clean-up.
+        await self._stack.__aexit__(kind, error, traceback)  # noqa: ASYNC102
 
     def __aiter__(self) -> Self:
         return self

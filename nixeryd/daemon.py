@@ -193,7 +193,15 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 address=_address(addresses),
             )
             control = Control(
-                Live(changes, board, history),
+                Live(
+                    changes,
+                    board,
+                    history,
+                    mirror.downloads,
+                    lambda: [
+                        run.image.repository for run in builder.runs() if run.is_queued
+                    ],
+                ),
                 keeper,
                 builder,
                 mirror,

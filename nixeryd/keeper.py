@@ -13,10 +13,12 @@ from typing import assert_never
 import trio
 
 from nixeryd.api.images import Checked, Checking, Evicted, ImageDetails, ImageList
+from nixeryd.api.insides import Inside, Why
 from nixeryd.cache import eviction
 from nixeryd.cache.archive import Archive
 from nixeryd.cache.catalogue import Catalogue, gone
 from nixeryd.cache.eviction import Evictor
+from nixeryd.cache.inspection import Inspection
 from nixeryd.cache.verification import Verification
 from nixeryd.images.archives import Exported, plan_archive
 from nixeryd.images.descriptors import Descriptor
@@ -49,6 +51,7 @@ class Keeper:
         self._evictor = evictor
         self._catalogue = catalogue
         self._index_path = index_path
+        self._inspection = Inspection(blobs, index, index_path)
         self._understand = understand
         self._policy = policy
         self._address = address  # ours, as it is in the names of what we build
@@ -60,6 +63,17 @@ class Keeper:
     async def show(self, name: str) -> ImageDetails:
         """Tell all of an image."""
         return await self._catalogue.show(self._find(name))
+
+    async def inside(self, name: str) -> Inside:
+        """Tell what an image shares, what is in it why, and what its tag was."""
+        found = self._find(name)
+        whole = self._catalogue.whole(found.manifest)
+        return await self._inspection.look(found, whole.stored if whole else None)
+
+    async def why(self, name: str, path: str) -> Why:
+        """Tell why a store path is in an image."""
+        whole = self._catalogue.whole(self._find(name).manifest)
+        return await self._inspection.why(whole.stored if whole else None, path)
 
     async def remove(self, names: Sequence[str]) -> Evicted:
         """Remove all these images, or none if any is pinned or not here."""

@@ -70,6 +70,21 @@ class Build(msgspec.Struct, frozen=True):
         return f"{self.repository}:{self.tag}"
 
 
+class Fetch(msgspec.Struct, frozen=True):
+    """A blob that is being mirrored; `size` 0 is not known yet.
+
+    `rate` is in bytes per second since it began, `readers` those who read along.
+    """
+
+    digest: str
+    origin: str
+    arrived: int
+    size: int
+    seconds: float
+    rate: float
+    readers: int
+
+
 class LogPart(msgspec.Struct, frozen=True):
     """Lines of a log from number `start` on; `total` is how many there are by now.
 

@@ -220,6 +220,7 @@ class Builder:
             run = Run(image, tag, source, trio.current_time())
             self._latest[image.key, tag] = self._runs[id(run)] = run
             self._nursery.start_soon(self._fly, run)
+            self.board.changes.bump()
         return run
 
     async def _fly(self, run: Run) -> None:

@@ -59,11 +59,12 @@ class Downloaded(_Event, frozen=True, tag="downloaded"):
 
 
 class Totals(_Event, frozen=True, tag="totals"):
-    """How many "builds" or "downloads" are done, of how many."""
+    """How many "builds" or "downloads" are done, of how many, and how many run."""
 
     kind: str
     done: int
     expected: int
+    running: int = 0
 
 
 class LogLine(_Event, frozen=True, tag="log"):
@@ -190,8 +191,8 @@ def of_nix(event: nix.Event) -> Event | None:  # noqa: PLR0911  a table
             return Downloading(path=path)
         case nix.DownloadProgress(path, done, expected):
             return Downloading(path=path, done=done, expected=expected)
-        case nix.Totals(kind, done, expected, _, _):
-            return Totals(kind=kind, done=done, expected=expected)
+        case nix.Totals(kind, done, expected, running, _):
+            return Totals(kind=kind, done=done, expected=expected, running=running)
         case nix.BuildLog(drv, line):
             name = drv.rpartition("/")[2].partition("-")[2].removesuffix(".drv")
             return LogLine(line=f"{name}> {line}")

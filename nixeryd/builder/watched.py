@@ -41,7 +41,9 @@ class Watched:
         self._ended: float | None = None
         self._name = (repository, tag, source)
         self._askers = askers
-        self._derivations: dict[str, Derivation] = {}
+        self._derivations: dict[str, Derivation] = {}  # the last active at the end
+        self._drv_of: dict[str, str] = {}  # by name
+        self._building: int | None = None  # how many, as Nix says
         self._downloads: dict[str, Download] = {}
         self._totals = {"builds": Count(), "downloads": Count()}
         self._layers = Count()
@@ -59,17 +61,19 @@ class Watched:
         match event:
             case events.LogLine(line=line):
                 self.lines.add(line)
+                self._note_active(self._drv_of.get(line.partition("> ")[0], ""))
                 is_news = False
             case events.Phase(phase=phase):
                 self.phase = phase
-                self._derivations.clear()
-                self._downloads.clear()
+                self._forget_work()
             case events.Building(drv=drv, phase=phase):
-                known = self._derivations.get(drv)
+                known = self._derivations.pop(drv, None)
                 since = known.since if known else time.time()
                 self._derivations[drv] = Derivation(drv, _name(drv), phase, since)
+                self._drv_of[_name(drv)] = drv
             case events.Built(drv=drv):
                 is_news = self._derivations.pop(drv, None) is not None
+                self._drv_of.pop(_name(drv), None)
             case events.Downloading(path=path, done=done, expected=expected):
                 self._downloads[path] = Download(path, _name(path), done, expected)
             case events.Downloaded(path=path):
@@ -77,6 +81,8 @@ class Watched:
             case events.Totals(kind=kind, done=done, expected=expected):
                 is_news = self._totals.get(kind) != Count(done, expected)
                 self._totals[kind] = Count(done, expected)
+                if kind == "builds":
+                    self._building = event.running
             case events.LayerDone(done=done, total=total, size=size):
                 self._layers = Count(done, total)
                 self._packed += size
@@ -91,8 +97,29 @@ class Watched:
         self._state = state
         self._end = event
         self._ended = trio.current_time()
+        self._forget_work()
+
+    def _forget_work(self) -> None:
         self._derivations.clear()
+        self._drv_of.clear()
         self._downloads.clear()
+        self._building = None
+
+    def _note_active(self, drv: str) -> None:
+        known = self._derivations.pop(drv, None)
+        if known is not None:
+            self._derivations[drv] = known
+
+    def _being_built(self) -> tuple[Derivation, ...]:
+        """List what is being built, the oldest first.
+
+        Nix tells the end of what was asked for only at the end of all, but how many
+        are being built at once: those that had something to say last.
+        """
+        found = list(self._derivations.values())
+        if self._building is not None:
+            found = found[max(0, len(found) - self._building) :]
+        return tuple(sorted(found, key=lambda one: one.since)[:_SHOWN])
 
     @property
     def has_ended(self) -> bool:
@@ -118,7 +145,7 @@ class Watched:
             since=self._since,
             seconds=self.seconds,
             waiting=tuple(sorted(self._askers.names())),
-            derivations=tuple(self._derivations.values())[:_SHOWN],
+            derivations=self._being_built(),
             downloads=tuple(self._downloads.values())[:_SHOWN],
             builds=self._totals["builds"],
             fetches=self._totals["downloads"],

@@ -7,7 +7,7 @@ it got for whole. Knows nothing of where the bytes come from.
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,12 +22,20 @@ class Download:
     """One blob, from the first byte to its place in the store.
 
     `size` is None until the upstream has told it; `arrived` counts the bytes in the
-    staging file. `error` is set when it failed, `path` when it is in the store.
+    staging file, `readers` those who read along. `on_news` is called when anything
+    changes. `error` is set when it failed, `path` when it is in the store.
     """
 
-    def __init__(self, place: Place, digest: Digest) -> None:
+    def __init__(
+        self,
+        place: Place,
+        digest: Digest,
+        on_news: Callable[[], None] = lambda: None,
+    ) -> None:
         self.place = place
         self.digest = digest
+        self.since = trio.current_time()
+        self.readers = 0
         self.size: int | None = None
         self.arrived = 0
         self.verified = False
@@ -35,6 +43,7 @@ class Download:
         self.error: NixerydError | None = None
         self.scope = trio.CancelScope()
         self._fd = -1
+        self._on_news = on_news
         self._news = trio.Event()
 
     def __repr__(self) -> str:
@@ -78,6 +87,7 @@ class Download:
     def _tell(self) -> None:
         self._news.set()
         self._news = trio.Event()
+        self._on_news()
 
     # -- for those who read along
 
@@ -144,9 +154,11 @@ class ArrivingBlob:
     async def open(self, part: range) -> AsyncIterator["_Reader"]:
         """Open the bytes of `part`."""
         fd = self._download.open_file()
+        self._download.readers += 1
         try:
             yield _Reader(self._download, fd, part)
         finally:
+            self._download.readers -= 1
             os.close(fd)
 
 

@@ -8,7 +8,7 @@ each, whatever the blob's size and whoever reads along.
 
 import hashlib
 import os
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 import trio
@@ -26,6 +26,9 @@ from nixeryd.upstream import (
     UpstreamBroken,
     UpstreamUnreachable,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 E = TypeVar("E", bound=Exception)
 
@@ -54,8 +57,12 @@ class Downloads:
         self._nursery = nursery
         self._pace = pace
         self._running: dict[Digest, Download] = {}
+        self.on_news: Callable[[], None] = lambda: None
         # Hashing takes a core: more at once would only share it.
         self._hashing = trio.CapacityLimiter(os.cpu_count() or 1)
+
+    def _tell(self) -> None:
+        self.on_news()
 
     def running(self) -> list[Download]:
         """List the downloads under way, the oldest first."""
@@ -69,7 +76,8 @@ class Downloads:
         """Give the download of this blob; it starts if there is none."""
         download = self._running.get(digest)
         if download is None:
-            download = self._running[digest] = Download(place, digest)
+            download = self._running[digest] = Download(place, digest, self._tell)
+            self.on_news()
             self._nursery.start_soon(self._run, upstream, download)
         return download
 
@@ -104,6 +112,7 @@ class Downloads:
             download.fail(error)
         if self._running.get(download.digest) is download:
             del self._running[download.digest]
+            self.on_news()
 
     async def _fetch(self, upstream: Upstream, download: Download) -> None:
         sha256 = hashlib.sha256()

@@ -59,7 +59,9 @@ class _Late:
             install_dashboard,
         )
         from nixeryd.web.framework import make_framework_app  # noqa: PLC0415  late
+        from nixeryd.web.insides import install_insides  # noqa: PLC0415  late
         from nixeryd.web.live import install_live  # noqa: PLC0415  late
+        from nixeryd.web.openapi import install_openapi  # noqa: PLC0415  late
 
         app = make_framework_app()
         install_health(app)
@@ -67,6 +69,8 @@ class _Late:
             install_api(app, self._control, self._door)
             install_live(app, self._control)
             install_cache(app, self._control.cache, self._door)
+            install_insides(app, self._control.cache)
+            install_openapi(app)
         if self._door is Door.MAIN:
             install_dashboard(app, self._control)
         return app

@@ -11,7 +11,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import NotFound
 
-from nixeryd.api.builds import Build
+from nixeryd.api.builds import Build, Fetch
 from nixeryd.web.framework import respond
 from nixeryd.web.ports import Control, Live, Watch
 from nixeryd.web.sse import frame, stream
@@ -21,6 +21,13 @@ class Now(msgspec.Struct, frozen=True):
     """The state that `/api/v1/events` tells."""
 
     builds: Sequence[Build]
+    fetches: Sequence[Fetch]
+    queued: Sequence[str]  # images whose builds wait for their turn
+
+
+def now_of(live: Live) -> Now:
+    """Give what goes on."""
+    return Now(live.builds(), live.fetches(), live.queued())
 
 
 def install_live(app: QuartTrio, control: Control) -> None:
@@ -92,8 +99,8 @@ def last_event_number() -> int:
     return int(told) if told.isascii() and told.isdigit() and len(told) <= 15 else 0  # noqa: PLR2004
 
 
-def _as_json(builds: list[Build]) -> str:
-    return msgspec.json.encode(Now(builds)).decode()
+def _as_json(now: Now) -> str:
+    return msgspec.json.encode(now).decode()
 
 
 def _one_as_json(build: Build) -> str:
@@ -103,9 +110,7 @@ def _one_as_json(build: Build) -> str:
 class NowTeller:
     """Tells all that goes on, as one event."""
 
-    def __init__(
-        self, live: Live, render: Callable[[list[Build]], str] = _as_json
-    ) -> None:
+    def __init__(self, live: Live, render: Callable[[Now], str] = _as_json) -> None:
         self._live = live
         self._render = render
         self._seen = -1
@@ -117,7 +122,7 @@ class NowTeller:
         if self._live.changes.version == self._seen:
             return []
         self._seen = self._live.changes.version
-        text = self._render(self._live.builds())
+        text = self._render(now_of(self._live))
         return [frame(text, event="now", number=str(self._seen))]
 
     @property

@@ -12,8 +12,9 @@ from typing import Protocol
 
 import trio
 
-from nixeryd.api.builds import Build, Failure, LogPart
+from nixeryd.api.builds import Build, Failure, Fetch, LogPart
 from nixeryd.api.images import Checked, Checking, Evicted, ImageDetails, ImageList
+from nixeryd.api.insides import Inside, Why
 from nixeryd.changes import Changes
 from nixeryd.images.digests import Digest
 from nixeryd.images.routes import BlobRoute, ManifestRoute, TagsRoute
@@ -110,6 +111,14 @@ class Live(Protocol):
         """List the builds that run, then those that ended lately."""
         ...
 
+    def queued(self) -> tuple[str, ...]:
+        """Name the images whose builds wait for their turn."""
+        ...
+
+    def fetches(self) -> list[Fetch]:
+        """List the blobs that are being mirrored, the oldest first."""
+        ...
+
     def build(self, build: str) -> Watch | None:
         """Find a build by its id, while it is known."""
         ...
@@ -146,6 +155,12 @@ class Cache(Protocol):
         ...
 
     async def show(self, name: str) -> ImageDetails: ...
+
+    async def inside(self, name: str) -> Inside: ...
+
+    async def why(self, name: str, path: str) -> Why:
+        """Tell why a store path is in an image."""
+        ...
 
     async def remove(self, names: Sequence[str]) -> Evicted: ...
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.browser.site import Site
 from tests.e2e.conftest import need
 
-_FLAGS = (
+FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
@@ -25,7 +25,7 @@ _FLAGS = (
     "--disable-sync",
     "--host-resolver-rules=MAP evil.example 127.0.0.1",
 )
-_CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = "/usr/bin/chromium"
 
 
 @pytest.fixture(scope="package")
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
     need("chromium")
     # Only for this package: the driver runs an asyncio loop in this thread.
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 

@@ -19,11 +19,12 @@ in
 rec {
   watched = told "watched";
   restarted = told "restarted";
-  flood = make "flood-1.0" "seq 1 20000; ${program "flood"}";
+  flood = make "flood-1.0" "seq 1 7000; ${program "flood"}";
   broken = make "broken-1.0" "echo '<img src=x onerror=alert(1)>'; echo 'no compiler found'; exit 1";
   hello = make "hello-2.12" "${program "hello"}; head -c 3000000 /dev/zero > $out/data; ln -s ${library} $out/library";
   library = make "library-0.3" "mkdir $out; head -c 9000000 /dev/zero > $out/data; ln -s ${base} $out/base";
   base = make "base-1.0" "mkdir $out; head -c 500000 /dev/zero > $out/data";
+  untouched = make "untouched-1.0" (program "untouched");
   other = make "other-1.0" "${program "other"}; ln -s ${base} $out/base";
   cacert = make "nss-cacert-3" "mkdir $out; echo certificate > $out/file";
   iana-etc = make "iana-etc-2" "mkdir $out; echo ports > $out/file";

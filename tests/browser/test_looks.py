@@ -4,17 +4,27 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-PAGES = ["/", "/compose?p=hello&with=1", "/failures", "/builds/unknown"]
+PAGES = [
+    "/",
+    "/images",
+    "/images/hello:latest",
+    "/compose?p=hello&with=1",
+    "/failures",
+    "/cache?size=1kB",
+    "/builds/unknown",
+]
 NARROW = {"width": 380, "height": 780}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def something_to_see(site):
-    site.get(site.manifest_path("hello"))
+    for name in ("hello", "other"):
+        site.get(site.manifest_path(name))
 
 
 def slug(path):
-    return path.strip("/").partition("?")[0].replace("/", "-") or "start"
+    name = path.strip("/").partition("?")[0].partition(":")[0]
+    return name.replace("/", "-") or "start"
 
 
 def faults(page):

@@ -17,13 +17,13 @@ async (target) => {
     } catch (error) { got[name] = "refused"; }
   };
   const press = {
-    method: "POST", body: '{"names": ["other"]}',
+    method: "POST", body: '{"names": ["untouched"]}',
     headers: { "Content-Type": "application/json", "X-Nixeryd": "page" },
   };
   await reach("read", "/api/v1/status", {});
   await reach("read blindly", "/api/v1/builds", { mode: "no-cors" });
-  await reach("pull", "/v2/other/manifests/latest", {});
-  await reach("pull blindly", "/v2/other/manifests/latest", { mode: "no-cors" });
+  await reach("pull", "/v2/untouched/manifests/latest", {});
+  await reach("pull blindly", "/v2/untouched/manifests/latest", { mode: "no-cors" });
   await reach("press", "/api/v1/pull", press);
   await reach("press blindly", "/api/v1/pull",
     { method: "POST", mode: "no-cors", body: press.body });
@@ -79,7 +79,7 @@ def page_of(browser):
 
 def nothing_was_built(site):
     builds = json.loads(site.get("/api/v1/builds"))
-    return "other" not in {build["repository"] for build in builds}
+    return "untouched" not in {build["repository"] for build in builds}
 
 
 def test_a_page_of_another_port_gets_nothing(site, stranger, page_of):
@@ -107,7 +107,7 @@ def test_a_form_of_another_page_presses_nothing(site, stranger, page_of):
                 form.method = "post"; form.enctype = "text/plain";
                 form.action = target + "/api/v1/pull";
                 const field = document.createElement("input");
-                field.name = '{"names": ["other"], "x": "'; field.value = '"}';
+                field.name = '{"names": ["untouched"], "x": "'; field.value = '"}';
                 form.append(field); document.body.append(form); form.submit();
             }""",
             site.url,

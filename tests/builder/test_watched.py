@@ -40,7 +40,7 @@ async def test_events_add_up_to_what_is_so_now(board):
     progress = Progress()
     with watch(board, progress) as build:
         progress.tell(events.Phase(phase="realise"))
-        progress.tell(events.Totals(kind="builds", done=1, expected=3))
+        progress.tell(events.Totals(kind="builds", done=1, expected=3, running=1))
         progress.tell(events.Totals(kind="downloads", done=4, expected=9))
         progress.tell(events.Building(drv=HELLO, phase="unpackPhase"))
         progress.tell(events.Building(drv=HELLO, phase="buildPhase"))
@@ -66,6 +66,28 @@ async def test_events_add_up_to_what_is_so_now(board):
     told = ended.told()
     assert (told.state, told.size, told.digest, told.packed) == ("done", 7, "x", 100)
     assert board.find(told.id) is ended
+
+
+async def test_what_nix_does_not_say_has_ended_is_told_by_its_silence(board):
+    def drv(name):
+        return f"/nix/store/{'0' * 32}-{name}.drv"
+
+    progress = Progress()
+    with watch(board, progress) as build:
+
+        def told():
+            return [one.name for one in build.told().derivations]
+
+        for name in "abc":
+            progress.tell(events.Building(drv=drv(name)))
+        progress.tell(events.Totals(kind="builds", done=0, expected=3, running=3))
+        assert told() == ["a", "b", "c"]
+        progress.tell(events.LogLine(line="a> still at it"))
+        progress.tell(events.Building(drv=drv("c"), phase="buildPhase"))
+        progress.tell(events.Totals(kind="builds", done=1, expected=3, running=2))
+        assert told() == ["a", "c"], "b was the last to say anything"
+        progress.tell(events.Totals(kind="builds", done=3, expected=3, running=0))
+        assert told() == []
 
 
 async def test_who_waits_is_named(board):

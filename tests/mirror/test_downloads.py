@@ -4,11 +4,15 @@ import pytest
 import structlog
 import trio
 
+from nixeryd.builder.board import Board
+from nixeryd.builder.history import History
+from nixeryd.changes import Changes
 from nixeryd.flight import Stopping
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.images.served import BlobFile, BlobHead
+from nixeryd.live import Live
 from tests.mirror.conftest import (
     HOST,
     LAYER,
@@ -336,3 +340,29 @@ async def test_the_daemons_end_is_the_readers_end(tmp_path, faults, pace, clock)
     hold.release()
     assert setup.staged == []
     assert setup.files == set()
+
+
+async def test_who_watches_sees_how_far_a_download_is_and_who_reads(
+    setup, mirror, faults, tmp_path
+):
+    changes = Changes()
+    live = Live(changes, Board(changes), History(tmp_path), mirror.downloads)
+    assert live.fetches() == []
+    hold = Hold()
+    faults.on(BLOBS, Change(hold=hold, hold_after=100_000))
+    blob = await mirror.blob(ROUTE, LAYER_DIGEST)
+    got = bytearray()
+    async with blob.open(range(blob.size)) as reader:
+        while len(got) < 100_000:
+            got += await read_some(reader)
+        (fetch,) = live.fetches()
+        assert (fetch.digest, fetch.size) == (str(LAYER_DIGEST), len(LAYER))
+        assert fetch.arrived >= 100_000
+        assert fetch.readers == 1
+        version = changes.version
+        assert version > 0
+        hold.release()
+        await read_on(reader, got)
+    await settle(setup)
+    assert live.fetches() == []
+    assert changes.version > version

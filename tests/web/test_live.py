@@ -52,7 +52,11 @@ async def test_what_goes_on_is_told_when_it_changes(main, control):
     progress = Progress()
     async with await main.connect() as client:
         reader = await read(client, "/api/v1/events")
-        assert (await reader.next())[2] == {"builds": []}
+        assert (await reader.next())[2] == {
+            "builds": [],
+            "fetches": [],
+            "queued": [],
+        }
         with watch(control, progress):
             event, _, now = await reader.next()
             assert event == "now"

@@ -7,6 +7,7 @@ are packages, and works without a script.
 from quart import Response, request
 from quart_trio import QuartTrio
 
+from nixeryd.api.images import Image
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.names import (
     META_PACKAGES,
@@ -15,11 +16,12 @@ from nixeryd.images.names import (
     parse_repository,
 )
 from nixeryd.web.dashboard.pages import Answer
+from nixeryd.web.ports import Cache
 
 _ARCHITECTURES = ("amd64", "arm64")
 
 
-def install_compose(app: QuartTrio, answer: Answer) -> None:
+def install_compose(app: QuartTrio, cache: Cache, answer: Answer) -> None:
     """Add the page that composes a name."""
 
     @app.get("/compose")
@@ -35,6 +37,9 @@ def install_compose(app: QuartTrio, answer: Answer) -> None:
         metas = ["shell"] if has_shell else []
         metas += [architecture] if architecture in _ARCHITECTURES else []
         name = "/".join([*metas, *packages]) if packages or has_shell else ""
+        whole = f"{name}:{tag}" if tag and tag != "latest" else name
+        if problem:
+            whole = ""
         return await answer(
             "compose.html",
             packages=packages,
@@ -42,8 +47,17 @@ def install_compose(app: QuartTrio, answer: Answer) -> None:
             architecture=architecture,
             tag=tag,
             problem=problem,
-            name="" if problem else name,
+            name=whole,
+            known=await _known(cache, whole) if whole else None,
         )
+
+
+async def _known(cache: Cache, name: str) -> Image | None:
+    """Find the image, if it is here already: then its size is known."""
+    try:
+        return (await cache.show(name)).image
+    except RegistryError:
+        return None
 
 
 def _asked() -> list[str]:

@@ -11,7 +11,14 @@ from quart_trio import QuartTrio
 
 from nixeryd.api.builds import Build
 from nixeryd.web.dashboard.rendering import Pages, registry_name
-from nixeryd.web.live import BuildTeller, NowTeller, find_build, last_event_number
+from nixeryd.web.live import (
+    BuildTeller,
+    Now,
+    NowTeller,
+    find_build,
+    last_event_number,
+    now_of,
+)
 from nixeryd.web.ports import Control
 from nixeryd.web.sse import stream
 
@@ -24,20 +31,20 @@ def install_builds(
     """Add what shows builds while they run, and shortly after."""
     live = control.live
 
-    def render_now(registry: str, builds: list[Build]) -> str:
-        return pages.text("_now.html", registry=registry, builds=builds)
+    def render_now(registry: str, now: Now) -> str:
+        return pages.text("_now.html", registry=registry, going=now)
 
     def render_build(registry: str, build: Build) -> str:
         return pages.text("_build.html", registry=registry, build=build)
 
     @app.get("/")
     async def now_page() -> Response:
-        return await answer("now.html", builds=live.builds())
+        return await answer("now.html", going=now_of(live))
 
     @app.get("/now/events")
     async def now_page_events() -> Response:
         registry = registry_name()
-        return stream(NowTeller(live, lambda builds: render_now(registry, builds)))
+        return stream(NowTeller(live, lambda now: render_now(registry, now)))
 
     @app.get("/builds/<build>")
     async def build_page(build: str) -> Response:

@@ -6,6 +6,7 @@ framed by anything but ourselves.
 https://www.w3.org/TR/CSP3/
 """
 
+import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +51,7 @@ class Pages:
         self._templates.filters |= {
             "ago": render_ago,
             "iso": render_moment,
+            "json": lambda value: json.dumps(value, ensure_ascii=False),
             "seconds": render_seconds,
             "size": render_size,
         }

@@ -8,10 +8,15 @@ import { suggest } from "./suggest.js";
 
 const engine = () => localStorage.getItem("engine") ?? "docker";
 
+// Docker takes a registry on localhost as it is; podman wants to be told.
+const forPodman = (line) =>
+  line.replace(/^docker/, "podman").replace(" --rm", " --rm --tls-verify=false");
+
 function dress(root) {
   for (const line of root.querySelectorAll(".command")) {
     const code = line.querySelector("code");
-    const text = line.dataset[engine()] ?? code.textContent;
+    line.dataset.docker ??= code.textContent;
+    const text = engine() === "podman" ? forPodman(line.dataset.docker) : line.dataset.docker;
     if (code.textContent !== text) code.textContent = text;
   }
   for (const button of root.querySelectorAll(".copy, [data-pull], [data-post]")) button.hidden = false;
@@ -198,7 +203,9 @@ async function post(button) {
   const { post: path, body, ask } = button.dataset;
   if (ask && !confirm(ask)) return;
   await press(path, JSON.parse(body ?? "{}"));
-  location.reload();
+  const { then } = button.dataset;
+  if (then && location.pathname.startsWith(`${then}/`)) location.assign(then);
+  else location.reload();
 }
 
 document.addEventListener("click", async ({ target }) => {
@@ -216,6 +223,24 @@ document.addEventListener("click", async ({ target }) => {
     button.disabled = false;
   }
 });
+
+for (const input of document.querySelectorAll("[data-filter]")) {
+  input.addEventListener("input", () => {
+    const wanted = input.value.trim().toLowerCase();
+    for (const row of document.querySelectorAll(input.dataset.filter)) {
+      row.hidden = !row.querySelector(".name").textContent.toLowerCase().includes(wanted);
+    }
+  });
+}
+
+// A link to a layer opens it.
+const unfold = () => {
+  if (!location.hash.startsWith("#layer-")) return;
+  const details = document.querySelector(`${location.hash} details`);
+  if (details) details.open = true;
+};
+addEventListener("hashchange", unfold);
+unfold();
 
 for (const field of document.querySelectorAll("[data-submit]")) {
   field.addEventListener("change", () => field.form.requestSubmit());

@@ -13,34 +13,12 @@ from typing import Any, NoReturn
 import click
 
 from nixeryd import __version__
+from nixeryd.cli.commands import COMMANDS
 from nixeryd.images.errors import NixerydError
 
 FAILED = 1
 NO_DAEMON = 3
 _INTERRUPTED = 130  # as a shell says of SIGINT
-
-_COMMANDS = {
-    "serve": "nixeryd.cli.serve:serve",
-    "run": "nixeryd.cli.run:run",
-    "pull": "nixeryd.cli.pull:pull",
-    "list": "nixeryd.cli.list:list_images",
-    "show": "nixeryd.cli.show:show",
-    "rm": "nixeryd.cli.names:rm",
-    "pin": "nixeryd.cli.names:pin",
-    "unpin": "nixeryd.cli.names:unpin",
-    "gc": "nixeryd.cli.gc:gc",
-    "verify": "nixeryd.cli.verify:verify",
-    "export": "nixeryd.cli.export:export",
-    "search": "nixeryd.cli.search:search",
-    "popularity": "nixeryd.cli.popularity:popularity",
-    "status": "nixeryd.cli.status:status",
-    "setup": "nixeryd.cli.setup:setup",
-    "config": "nixeryd.cli.config:config",
-    "offline": "nixeryd.cli.offline:offline",
-    "service": "nixeryd.cli.service:service",
-    "doctor": "nixeryd.cli.doctor:doctor",
-    "completions": "nixeryd.cli.completions:completions",
-}
 
 
 class _Lazy(click.Group):
@@ -48,17 +26,25 @@ class _Lazy(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         import importlib  # noqa: PLC0415  only when needed
 
-        module, _, name = _COMMANDS[cmd_name].partition(":")
+        module, _, name = COMMANDS[cmd_name].place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -66,7 +52,7 @@ class _Lazy(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             if near:
                 hint = f"{error.message} Did you mean {near[0]!r}?"
                 raise click.UsageError(hint, ctx) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nixeryd.cli.main import _COMMANDS
+from nixeryd.cli.commands import COMMANDS
 
 MAKER = Path(__file__).parents[2] / "packaging" / "man.py"
 
@@ -24,7 +24,7 @@ def page(tmp_path_factory):
 
 def test_every_command_is_in_it(page):
     text = page.read_text()
-    for name in _COMMANDS:
+    for name in COMMANDS:
         assert f".SS nixeryd {name}" in text
 
 

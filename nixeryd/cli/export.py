@@ -35,18 +35,21 @@ def export(name: str, file: Path, config: Path | None, data_dir: Path | None) ->
     if str(file) == "-" and sys.stdout.isatty():
         raise click.UsageError("an archive is nothing for a terminal: name a file")
     client = Client(config, data_dir)
+    if str(file) == "-":
+        _write(client, name, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    with _whole_file(file) as out:
+        size = _write(client, name, out)
+    click.echo(f"{file}  {render_size(size)}")
+
+
+def _write(client: Client, name: str, out: BinaryIO) -> int:
     _pull(client, name)
     query = urlencode({"name": name})
     with client.download(f"/api/v1/image/archive?{query}") as (size, chunks):
-        if str(file) == "-":
-            for chunk in chunks:
-                sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
-            return
-        with _whole_file(file) as out:
-            for chunk in chunks:
-                out.write(chunk)
-    click.echo(f"{file}  {render_size(size)}")
+        out.writelines(chunks)
+    return size
 
 
 def _pull(client: Client, name: str) -> None:

@@ -325,3 +325,24 @@ async def test_foreign_files_among_the_blobs_are_left_alone(shelf, make):
     await make().evict(0)
     assert foreign.exists()
     assert shelf.blobs.size(digest) is None
+
+
+async def test_a_crash_between_rows_and_blobs_leaves_blobs_that_go_the_next_time(
+    shelf, make, monkeypatch
+):
+    shelf.image("image", "a", used=1)
+    size = shelf.size
+
+    def crash(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shelf.blobs, "discard", crash)
+        with pytest.raises(KeyboardInterrupt):
+            await make().evict(0)
+    assert (shelf.names, shelf.size) == (set(), size)
+    shelf.check()
+    for digest in shelf.blobs.listing():
+        shelf.age(Digest.parse(digest), GRACE + 1)
+    evicted = await make().evict(0)
+    assert (evicted.freed, evicted.left) == (size, 0)

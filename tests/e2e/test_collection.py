@@ -1,0 +1,137 @@
+"""Nix's garbage collection, for real: in a store that is this test's alone.
+
+The daemon and the collector run in a mount namespace where /nix is a directory of
+the test. Nothing is collected before that is certain.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import Command
+from tests.e2e.conftest import need
+from tests.e2e.serving import NO_SANDBOX, PACKAGES, Daemon, serving
+
+_PRIVATE = 'mount --bind "$0" /nix && exec "$@"'
+_SET = """\
+arguments:
+let set = import {packages} arguments; in
+set // {{ fresh = derivation (set.curious.drvAttrs // {{ nonce = "{nonce}"; }}); }}
+"""
+
+
+@dataclass
+class Private:
+    """A store of its own, and a package in it that changes when told to."""
+
+    place: Path
+
+    @property
+    def nix(self) -> Path:
+        return self.place / "nix"
+
+    @property
+    def source(self) -> Path:
+        return self.place / "source"
+
+    def change(self) -> None:
+        text = _SET.format(packages=PACKAGES, nonce=uuid.uuid4())
+        (self.source / "default.nix").write_text(text)
+
+    def serving(self, **environ: str):
+        return serving(
+            self.place,
+            f"--nixpkgs={self.source}",
+            prefix=("unshare", "--mount", "sh", "-c", _PRIVATE, str(self.nix)),
+            environ={"NIX_CONFIG": NO_SANDBOX, **environ},
+        )
+
+    def collect(self, daemon: Daemon) -> None:
+        """Collect all that has no root."""
+        inside = ["nsenter", "--mount", f"--target={daemon.process.pid}"]
+        seen = subprocess.run(
+            [*inside, "stat", "--format=%d:%i", "/nix"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        ours, real = self.nix.stat(), Path("/nix").stat()
+        assert seen == f"{ours.st_dev}:{ours.st_ino}"
+        assert seen != f"{real.st_dev}:{real.st_ino}"
+        subprocess.run([*inside, "nix-store", "--gc"], check=True, capture_output=True)
+
+    def has(self, path: str) -> bool:
+        return (self.nix / Path(path).relative_to("/nix")).exists()
+
+
+@pytest.fixture
+def private(tmp_path):
+    need("nix-store", "unshare", "nsenter", root=True)
+    private = Private(tmp_path)
+    private.nix.mkdir()
+    private.source.mkdir()
+    private.change()
+    yield private
+    # What is in a store is read-only.
+    for directory, _, _ in os.walk(private.nix):
+        Path(directory).chmod(0o700)
+    shutil.rmtree(private.nix)
+
+
+def output(nixeryd: Command) -> str:
+    layers = json.loads(nixeryd.done("show", "--json", "fresh"))["layers"]
+    paths = [path for layer in layers for path in layer["paths"]]
+    (found,) = [path for path in paths if path.endswith("-curious")]
+    return found
+
+
+def pull(daemon: Daemon) -> tuple[bytes, ...]:
+    """Pull an image; gives all bytes of it."""
+    manifest = daemon.manifest("fresh")
+    assert manifest.status == 200, manifest.body
+    blobs = [manifest.json["config"], *manifest.json["layers"]]
+    answers = [daemon.ask(f"/v2/fresh/blobs/{one['digest']}") for one in blobs]
+    assert {answer.status for answer in answers} == {200}
+    return (manifest.body, *(answer.body for answer in answers))
+
+
+def test_what_an_image_is_made_of_stays_until_the_image_goes(private):
+    with private.serving() as daemon:
+        nixeryd = Command(daemon.data)
+        first = pull(daemon)
+        path = output(nixeryd)
+        private.collect(daemon)
+        assert private.has(path)
+        assert pull(daemon) == first
+        private.change()
+        pull(daemon)
+        new = output(nixeryd)
+        private.collect(daemon)
+        assert (private.has(path), private.has(new)) == (False, True)
+    with private.serving() as daemon:
+        # A restart lets nothing go.
+        private.collect(daemon)
+        assert private.has(new)
+        before = pull(daemon)
+        nixeryd.done("rm", "fresh")
+        private.collect(daemon)
+        assert not private.has(new)
+        assert pull(daemon) == before
+        nixeryd.done("gc", "--max-size", "0")
+        private.collect(daemon)
+        assert not private.has(new)
+
+
+def test_an_image_needs_no_root_to_be_served(private):
+    with private.serving(NIXERYD_NIX_KEEP_ROOTS="false") as daemon:
+        before = pull(daemon)
+        path = output(Command(daemon.data))
+        private.collect(daemon)
+        assert not private.has(path)
+        assert pull(daemon) == before

@@ -23,30 +23,32 @@ class Result:
     unit: str
     runs: Mapping[str, Sequence[float]]
     more_is_better: bool = False
+    ours: str = OURS
 
     def median(self, contender: str) -> float:
         return statistics.median(self.runs[contender])
 
     def ratio(self, contender: str) -> float:
         """How many times as good as this contender we are."""
-        ours, theirs = self.median(OURS), self.median(contender)
+        ours, theirs = self.median(self.ours), self.median(contender)
         return ours / theirs if self.more_is_better else theirs / ours
 
 
-def alternate(
+def alternate(  # noqa: PLR0913  what is measured
     what: str,
     unit: str,
     contenders: Mapping[str, Callable[[], float]],
     runs: int,
     *,
     more_is_better: bool = False,
+    ours: str = OURS,
 ) -> Result:
     """Run each contender in turn, so that what else the machine does hits all."""
     measured: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(runs):
         for name, run in contenders.items():
             measured[name].append(run())
-    result = Result(what, unit, measured, more_is_better)
+    result = Result(what, unit, measured, more_is_better, ours)
     print("\n".join(_rows(result)), file=sys.stderr, flush=True)
     return result
 
@@ -61,7 +63,7 @@ def render(results: Sequence[Result]) -> str:
 
 def _rows(result: Result) -> Iterator[str]:
     for number, (who, runs) in enumerate(result.runs.items()):
-        is_peer = who != OURS and OURS in result.runs
+        is_peer = who != result.ours and result.ours in result.runs
         ratio = f"{result.ratio(who):.2f} x" if is_peer else ""
         what = "" if number else result.what
         median = f"{_figure(result.median(who))} {result.unit}"

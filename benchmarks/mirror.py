@@ -12,7 +12,9 @@ Needs docker-registry, curl and Nix, and some twenty times --size on the disk.
 """
 
 import argparse
+import hashlib
 import http.client
+import itertools
 import json
 import random
 import re
@@ -54,13 +56,21 @@ class Upstream:
         asked = f'"http.request.uri":"/v2/{REPOSITORY}/blobs/{digest}"'
         return sum('"http.request.method":"GET"' in x and asked in x for x in lines)
 
-    def push(self, blob: bytes) -> str:
+    def push(self, piece: bytes, times: int = 1) -> str:
+        """Push a blob that is this piece again and again."""
+        sha256 = hashlib.sha256()
+        for _ in range(times):
+            sha256.update(piece)
+        digest = f"sha256:{sha256.hexdigest()}"
         with httpx.Client(base_url=self.url, timeout=600) as client:
             begun = client.post(f"/v2/{REPOSITORY}/blobs/uploads/")
             place = urlsplit(begun.headers["Location"])
-            digest = digest_of(blob)
-            where = f"{place.path}?{place.query}&digest={digest}"
-            assert client.put(where, content=blob).status_code == 201
+            done = client.put(
+                f"{place.path}?{place.query}&digest={digest}",
+                content=itertools.repeat(piece, times),
+                headers={"Content-Length": str(len(piece) * times)},
+            )
+            assert done.status_code == 201, done.text
         return digest
 
     def push_manifest(self) -> str:
@@ -153,8 +163,7 @@ class Bench:
         self.rows.setdefault(row, {}).setdefault(side, []).append(value)
 
     def new_blob(self) -> str:
-        piece = self._random.randbytes(MB)
-        return self.upstream.push(piece * (self.size // MB))
+        return self.upstream.push(self._random.randbytes(MB), self.size // MB)
 
     def round(self) -> None:
         digest = self.new_blob()
@@ -169,11 +178,13 @@ class Bench:
             self.note("… over a direct request, ms", side, (min(firsts) - direct) * 1e3)
             self.note("first byte, the last client, ms", side, max(firsts) * 1e3)
             before = fetched
-        for side, port in self.sides.items():
+        for port in self.sides.values():
             self.wait_until_kept(port, digest)
-            for _ in range(3):
+        for _ in range(10):
+            for side, port in self.sides.items():
                 _, seconds = curl(blob_url(port, digest))
                 self.note("warm blob, MB/s", side, self.size / MB / seconds)
+        for side, port in self.sides.items():
             _, total = together([blob_url(port, digest)] * CLIENTS)
             rate = CLIENTS * self.size / MB / total
             self.note(f"warm blob, {CLIENTS} clients together, MB/s", side, rate)

@@ -14,6 +14,7 @@ from nixeryd.images.routes import Upstream as Route
 from nixeryd.images.served import BlobFile, BlobHead
 from nixeryd.live import Live
 from tests.mirror.conftest import (
+    HANG,
     HOST,
     LAYER,
     LAYER_DIGEST,
@@ -313,7 +314,8 @@ async def test_going_offline_breaks_off_what_is_on_its_way(setup, mirror, faults
         with pytest.raises(NixerydError, match="offline"):
             await read_on(stream, bytearray())
     hold.release()
-    await faults.wait_until_idle()
+    with trio.fail_after(HANG):
+        await faults.wait_until_idle()
     mirror.set_offline(offline=False)
     assert await read(await mirror.blob(ROUTE, LAYER_DIGEST)) == LAYER
 

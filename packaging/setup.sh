@@ -143,6 +143,7 @@ install_clients() {
         dockerd=docker.io docker=docker.io docker-registry=docker-registry \
         ip=iproute2 systemd-analyze=systemd mandoc=mandoc man=man-db \
         chromium=chromium \
+        "/usr/lib/$(uname -m)-linux-gnu/libatomic.so.1=libatomic1" \
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core | sort -u)
     [ ${#wanted[@]} -eq 0 ] && return
     if can_install; then

@@ -86,8 +86,9 @@ async def _pack(  # noqa: PLR0913, PLR0917  what layers are made of
                 nursery.start_soon(pack, position, plan.paths)
                 # In that order: trio starts the tasks of one turn in any.
                 await trio.lowlevel.checkpoint()
-    except* Exception as group:
-        # One clear error for whoever asked; the others stopped because of it.
+    except ExceptionGroup as group:
+        # One clear error for whoever asked; the others stopped because of it. What
+        # except* raises came in a group again before Python 3.11.4 (gh-103590).
         raise _first(group) from group
     return [packed[position] for position in sorted(packed)]
 
@@ -97,8 +98,8 @@ def _largest_first(plans: Sequence[LayerPlan]) -> list[tuple[int, LayerPlan]]:
     return sorted(enumerate(plans), key=lambda plan: -plan[1].nar_size)
 
 
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    error: Exception = group  # type: ignore[assignment]  # except* gives a group
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    error: Exception = group
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error

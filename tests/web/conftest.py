@@ -343,7 +343,7 @@ class MemoryControl:
                 nursery.start_soon(tell)
                 yield receive
                 nursery.cancel_scope.cancel()
-        except* RegistryError as group:
+        except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
             self.running.discard(name)

@@ -176,6 +176,22 @@ def test_rooting_the_list_roots_the_closure(deep: Daemon):
     assert own == [str(root) for root in (deep.data / "gcroots").glob("*/closure")]
 
 
+def test_the_root_goes_with_the_image_and_not_before(tmp_path: Path):
+    need("nix-instantiate")
+    for _ in range(2):  # the second daemon knows of it from the first
+        with serving(tmp_path) as daemon:
+            listed = annotations(daemon, "thin/nano")[PREFIX + "nix-closure"]
+            assert any(str(daemon.data) in root for root in query("--roots", listed))
+    with serving(tmp_path) as daemon:
+        shown = daemon.command("list")
+        assert "thin/nano" in shown.stdout
+        removed = daemon.command("rm", "thin/nano")
+        assert removed.returncode == 0, removed.stdout
+        roots = query("--roots", listed)
+        assert not any(str(daemon.data) in root for root in roots)
+        assert list((daemon.data / "gcroots").iterdir()) == []
+
+
 def test_every_mount_has_a_point_of_its_kind(deep: Daemon):
     points = {
         f"/{member.name}": member for member in members(deep, "thin/deep/python3")

@@ -87,10 +87,10 @@ class _Show:
                 self._done(event)
                 return True
             case "error":
-                self._console.print(
-                    f"[red]{escape(self._name)}: {escape(event['message'])}[/]",
-                    soft_wrap=True,
-                )
+                message = str(event["message"])
+                if not message.startswith(self._name):
+                    message = f"{self._name}: {message}"
+                self._console.print(f"[red]{escape(message)}[/]", soft_wrap=True)
                 return False
         return None
 

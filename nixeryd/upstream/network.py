@@ -10,6 +10,7 @@ the certificate store's own variables.
 """
 
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -209,9 +210,15 @@ def transport_errors(upstream: str, doing: str) -> Iterator[None]:
             raise UpstreamUnreachable(
                 upstream, f"certificate not trusted: {untrusted.verify_message}"
             ) from error
-        text = str(error) or type(error).__name__
+        # "[Errno -2] Name or service not known": the number is for programs.
+        text = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+        what = (
+            "cannot be reached"
+            if isinstance(error, httpx.ConnectError)
+            else f"failed while {doing}"
+        )
         raise UpstreamUnreachable(
-            upstream, f"failed while {doing}: {text}", transient=True
+            upstream, f"{what}: {text}", transient=True
         ) from error
 
 

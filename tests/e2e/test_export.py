@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import tarfile
 
 import pytest
 
@@ -45,8 +44,7 @@ def digest_of(file):
 
 def test_it_is_a_layout_whose_blobs_are_what_they_are_called(archive, tmp_path):
     file, name = archive
-    with tarfile.open(file) as tar:
-        tar.extractall(tmp_path, filter="data")
+    subprocess.run(["tar", "--extract", f"--file={file}", "-C", tmp_path], check=True)
     layout = Layout(tmp_path)
     assert len(list(layout.layers())) == len(layout.manifest["layers"])
     assert layout.config["config"]["Cmd"] == ["bash"]

@@ -8,6 +8,7 @@ import trio.testing
 from nixeryd.builder import progress as events
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.packing import pack_store_paths
 from tests.builder.conftest import open_builder
 
 
@@ -110,6 +111,24 @@ async def test_many_who_ask_at_once_get_one_build(nix, write_set, tmp_path):
     assert len(manifests) == 50
     assert len({manifest.digest for manifest in manifests}) == 1
     assert (tmp_path / "ran").read_text() == "x\n"
+
+
+async def test_images_that_share_layers_pack_each_of_them_once(
+    demo_builder, monkeypatch
+):
+    packed = []
+
+    def note(paths, *rest):
+        packed.append(tuple(paths))
+        return pack_store_paths(paths, *rest)
+
+    monkeypatch.setattr("nixeryd.builder.layers.pack_store_paths", note)
+    names = [("hello",), ("python3",), ("hello", "python3"), ("nano", "hello")]
+    async with trio.open_nursery() as clients:
+        for name in names * 5:
+            clients.start_soon(demo_builder.manifest, name, "latest")
+    assert len(packed) > len(names)
+    assert len(packed) == len(set(packed))
 
 
 async def test_a_client_that_leaves_stops_nothing(nix, write_set, tmp_path):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -30,7 +31,9 @@ def show_builds(
     console = Console(highlight=False, stderr=on_the_way)
     shows: dict[str, _Show | ShowFetch] = {}
     ended: dict[str, bool] = {}
-    with console.status("asking the daemon") as status:
+    status = console.status("asking the daemon")
+    # In a pipe it would leave an empty line behind.
+    with status if console.is_terminal else nullcontext():
         for event in events:
             name = str(event["name"])
             if name not in shows:

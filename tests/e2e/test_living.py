@@ -149,6 +149,7 @@ def test_a_pull_is_live_at_a_terminal_and_plain_in_a_pipe(tmp_path: Path):
         plain = command(tmp_path, *pull[1:])
         assert plain.returncode == 0, plain.stdout
         assert "\x1b[" not in plain.stdout
+        assert "" not in plain.stdout.splitlines(), "no line of the live display"
         assert paste in plain.stdout
 
 

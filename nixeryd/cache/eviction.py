@@ -6,7 +6,14 @@ plan was made ends it, and a new plan is made.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set as AbstractSet
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+    Set as AbstractSet,
+)
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -15,6 +22,7 @@ import structlog
 import trio
 
 from nixeryd.cache.discarding import Discarding
+from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.retention import (
     Blob,
@@ -188,8 +196,11 @@ class Evictor:
     async def _do(self, make: _Make, *, spare_pulls: bool) -> Evicted:
         done = Evicted(0, 0, 0, 0, ())
         for _ in range(_ATTEMPTS):
-            plan, _ = await self._plan(make, spare_pulls=spare_pulls)
-            part, is_complete = await self._carry_out(plan, spare_pulls=spare_pulls)
+            with self._blobs.leases.watch() as wanted:
+                plan, _ = await self._plan(make, spare_pulls=spare_pulls)
+                part, is_complete = await self._carry_out(
+                    plan, wanted, spare_pulls=spare_pulls
+                )
             done = Evicted(
                 done.freed + part.freed,
                 part.left,
@@ -223,16 +234,21 @@ class Evictor:
         return set(map(str, leases.current() if spare_pulls else leases.of_builds()))
 
     async def _carry_out(
-        self, plan: Eviction, *, spare_pulls: bool
+        self, plan: Eviction, wanted: Collection[Digest], *, spare_pulls: bool
     ) -> tuple[Evicted, bool]:
-        """Go as far as the plan holds; tell whether that was to its end."""
+        """Go as far as the plan holds; tell whether that was to its end.
+
+        `wanted` is what builds came to count on since the plan was begun.
+        """
         freed = manifests = blobs = 0
         names: list[Name] = []
         is_complete = True
         for batch in _batches(plan.steps):
             gone = {step.manifest for step in batch if step.manifest is not None}
             discarded = [digest for step in batch for digest in step.blobs]
-            leased = self._leased(spare_pulls=spare_pulls)
+            leased = self._leased(spare_pulls=spare_pulls).union(
+                map(str, tuple(wanted))  # threads add to it
+            )
             if not leased.isdisjoint(gone.union(discarded)):
                 is_complete = False
                 break

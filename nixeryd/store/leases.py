@@ -5,10 +5,14 @@ requests, and a build counts on layers that it found before a manifest names
 them. So a build holds a lease until its manifest is written, and what a client
 asked for is leased for a while. Leases are in memory: no build and no connection
 outlives the daemon.
+
+Whoever plans what goes `watch`es meanwhile: a build may find a layer, write its
+manifest and end its lease before the plan is carried out, and the plan knows
+nothing of that manifest.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -21,12 +25,15 @@ PULL: Final = 30 * 60.0
 class Lease:
     """What one build counts on; may be added to from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, watchers: Sequence[set[Digest]]) -> None:
         self.digests: set[Digest] = set()
+        self._watchers = watchers
 
     def add(self, digest: Digest) -> None:
         """Count on this from now on."""
         self.digests.add(digest)
+        for seen in self._watchers:
+            seen.add(digest)
 
 
 class Leases:
@@ -36,16 +43,28 @@ class Leases:
         self._clock = clock
         self._open: set[Lease] = set()
         self._until: dict[Digest, float] = {}
+        self._watchers: list[set[Digest]] = []
 
     @contextmanager
     def open(self) -> Iterator[Lease]:
         """Give a lease that ends with the block."""
-        lease = Lease()
+        lease = Lease(self._watchers)
         self._open.add(lease)
         try:
             yield lease
         finally:
             self._open.discard(lease)
+
+    @contextmanager
+    def watch(self) -> Iterator[Collection[Digest]]:
+        """Give what builds come to count on in the block, though it ends before."""
+        seen: set[Digest] = set()
+        self._watchers.append(seen)
+        try:
+            yield seen
+        finally:
+            # In place, as leases hold the list; by identity, as sets may be equal.
+            self._watchers[:] = [one for one in self._watchers if one is not seen]
 
     def renew(self, digest: Digest) -> None:
         """Lease a manifest or a blob to whoever asked for it just now."""

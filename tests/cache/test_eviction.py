@@ -123,6 +123,28 @@ async def test_what_is_leased_while_the_plan_is_made_stays(shelf, make):
     shelf.check()
 
 
+@pytest.mark.parametrize("spare_pulls", [True, False])
+async def test_what_a_build_found_and_used_while_the_plan_was_made_stays(
+    shelf, make, spare_pulls
+):
+    """Its lease has ended by then, and its image is in no plan (found by torture)."""
+    shelf.image("old", "shared", "a", used=1)
+
+    def build():
+        if "new" not in shelf.names:
+            with shelf.blobs.leases.open() as lease:
+                lease.add(shelf.index.layer("shared").digest)
+                shelf.image("new", "shared", "b", used=2)
+
+    def build_in_between():
+        trio.from_thread.run_sync(build)  # a plan, in a thread, asks for the time
+        return 0.0
+
+    evicted = await make(now=build_in_between).evict(150 * KB, spare_pulls=spare_pulls)
+    assert evicted.left == shelf.size
+    shelf.check()
+
+
 async def test_whoever_asks_for_room_gets_that_of_images_pulled_lately(shelf, make):
     shelf.uses.manifest(shelf.image("pulled", "a", used=1))
     shelf.image("building", "b", used=1)

@@ -9,7 +9,6 @@ import time
 from collections.abc import (
     Callable,
     Collection,
-    Iterator,
     Mapping,
     Sequence,
     Set as AbstractSet,
@@ -27,7 +26,7 @@ from nixeryd.images.errors import NixerydError
 from nixeryd.images.retention import (
     Blob,
     Eviction,
-    Step,
+    batches,
     plan_eviction,
     plan_removal,
 )
@@ -102,6 +101,7 @@ class Evictor:
         self._lock = trio.Lock()
         self._grown = trio.Event()
         self.total: int | None = None  # bytes of all blobs; None: not counted yet
+        self._added = 0  # bytes since the last count began
 
     async def run(self) -> None:
         """Count the blobs, and evict whenever they grow over the cap."""
@@ -122,8 +122,7 @@ class Evictor:
         """Evict if there is too much; give the seconds until to look again."""
         cap, total = self.cap, self.total  # another may be set meanwhile
         if total is None:
-            listing = await trio.to_thread.run_sync(self._blobs.listing)
-            total = self.total = sum(blob.size for blob in listing.values())
+            _, total = await self._list()
         if cap is None or total <= cap:
             return float("inf")
         # Some more than has to go, or every blob to come would evict one.
@@ -163,7 +162,9 @@ class Evictor:
 
         async with self._lock:
             if dry_run:
-                return _foresee(*await self._plan(plan, spare_pulls=spare_pulls))
+                with self._blobs.leases.watch() as wanted:
+                    found = await self._plan(plan, wanted, spare_pulls=spare_pulls)
+                return _foresee(*found)
             return await self._do(plan, spare_pulls=spare_pulls)
 
     async def remove(self, names: Sequence[Name]) -> Evicted:
@@ -197,7 +198,7 @@ class Evictor:
         done = Evicted(0, 0, 0, 0, ())
         for _ in range(_ATTEMPTS):
             with self._blobs.leases.watch() as wanted:
-                plan, _ = await self._plan(make, spare_pulls=spare_pulls)
+                plan, _ = await self._plan(make, wanted, spare_pulls=spare_pulls)
                 part, is_complete = await self._carry_out(
                     plan, wanted, spare_pulls=spare_pulls
                 )
@@ -220,35 +221,44 @@ class Evictor:
         return done
 
     async def _plan(
-        self, make: _Make, *, spare_pulls: bool
+        self, make: _Make, wanted: Collection[Digest], *, spare_pulls: bool
     ) -> tuple[Eviction, Sequence[Name]]:
         self._uses.flush()
         holdings = await trio.to_thread.run_sync(read_holdings, self._index_path)
-        listing = await trio.to_thread.run_sync(self._blobs.listing)
-        self.total = sum(blob.size for blob in listing.values())
-        cache = _Cache(holdings, listing, self._leased(spare_pulls=spare_pulls))
+        listing, _ = await self._list()
+        busy = self._leased(wanted, spare_pulls=spare_pulls)
+        cache = _Cache(holdings, listing, busy)
         return await trio.to_thread.run_sync(make, cache), holdings.names
 
-    def _leased(self, *, spare_pulls: bool) -> set[str]:
-        leases = self._blobs.leases
-        return set(map(str, leases.current() if spare_pulls else leases.of_builds()))
+    async def _list(self) -> tuple[Mapping[str, Blob], int]:
+        """List the blobs and count their bytes, which is the `total` from now on.
+
+        What is added meanwhile may be counted twice, until the next time, but never
+        not at all.
+        """
+        self._added = 0
+        listing = await trio.to_thread.run_sync(self._blobs.listing)
+        self.total = sum(blob.size for blob in listing.values()) + self._added
+        return listing, self.total
+
+    def _leased(self, wanted: Collection[Digest], *, spare_pulls: bool) -> set[str]:
+        """Give what stays: `wanted` is what builds counted on since before the plan."""
+        leased = set(map(str, tuple(wanted)))  # a tuple, as threads add to it
+        if spare_pulls:
+            leased.update(map(str, self._blobs.leases.current()))
+        return leased
 
     async def _carry_out(
         self, plan: Eviction, wanted: Collection[Digest], *, spare_pulls: bool
     ) -> tuple[Evicted, bool]:
-        """Go as far as the plan holds; tell whether that was to its end.
-
-        `wanted` is what builds came to count on since the plan was begun.
-        """
+        """Go as far as the plan holds; tell whether that was to its end."""
         freed = manifests = blobs = 0
         names: list[Name] = []
         is_complete = True
-        for batch in _batches(plan.steps):
+        for batch in batches(plan.steps, _BATCH):
             gone = {step.manifest for step in batch if step.manifest is not None}
             discarded = [digest for step in batch for digest in step.blobs]
-            leased = self._leased(spare_pulls=spare_pulls).union(
-                map(str, tuple(wanted))  # threads add to it
-            )
+            leased = self._leased(wanted, spare_pulls=spare_pulls)
             if not leased.isdisjoint(gone.union(discarded)):
                 is_complete = False
                 break
@@ -257,28 +267,17 @@ class Evictor:
             blobs += len(discarded)
             names += ended
             freed += size
+            if self.total is not None:  # others may have added to it since the plan
+                self.total -= size
         left = plan.freed + plan.left - freed
-        self.total = left
         return Evicted(freed, left, manifests, blobs, tuple(names)), is_complete
 
     def grow(self, size: int) -> None:
         """Count bytes that were added, or taken away."""
+        self._added += max(size, 0)
         if self.total is not None:
             self.total += size
             self._grown.set()
-
-
-def _batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    batch: list[Step] = []
-    size = 0
-    for step in steps:
-        batch.append(step)
-        size += len(step.blobs) + 1
-        if size >= _BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _foresee(plan: Eviction, names: Sequence[Name]) -> Evicted:

@@ -103,6 +103,20 @@ def plan_removal(
     return Eviction(tuple(steps), freed, pool.total)
 
 
+def batches(steps: Sequence[Step], most: int) -> Iterator[list[Step]]:
+    """Cut a plan into parts of about so many manifests and blobs, steps whole."""
+    batch: list[Step] = []
+    size = 0
+    for step in steps:
+        batch.append(step)
+        size += len(step.blobs) + 1
+        if size >= most:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 class _Pool:
     """What is left while the plan is made."""
 

@@ -6,9 +6,9 @@ them. So a build holds a lease until its manifest is written, and what a client
 asked for is leased for a while. Leases are in memory: no build and no connection
 outlives the daemon.
 
-Whoever plans what goes `watch`es meanwhile: a build may find a layer, write its
-manifest and end its lease before the plan is carried out, and the plan knows
-nothing of that manifest.
+Whoever plans what goes `watch`es from before the first look at what is here: a build
+may have found a layer, or find one, write its manifest and end its lease before the
+plan is carried out, and the plan knows nothing of that manifest.
 """
 
 import time
@@ -57,8 +57,8 @@ class Leases:
 
     @contextmanager
     def watch(self) -> Iterator[Collection[Digest]]:
-        """Give what builds come to count on in the block, though it ends before."""
-        seen: set[Digest] = set()
+        """Give what builds count on at any time in the block, though it ends before."""
+        seen = self.of_builds()
         self._watchers.append(seen)
         try:
             yield seen

@@ -7,6 +7,7 @@ import trio.testing
 from nixeryd.cache.eviction import GRACE, RETRY, Evictor
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry
+from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import StoredManifest
 from nixeryd.store.mirrored import Place
 from nixeryd.store.names import Kind
@@ -142,6 +143,45 @@ async def test_what_a_build_found_and_used_while_the_plan_was_made_stays(
 
     evicted = await make(now=build_in_between).evict(150 * KB, spare_pulls=spare_pulls)
     assert evicted.left == shelf.size
+    shelf.check()
+
+
+@pytest.mark.parametrize("spare_pulls", [True, False])
+@pytest.mark.parametrize("looking_at", ["index", "blobs"])
+async def test_what_a_build_counted_on_before_the_plan_and_let_go_meanwhile_stays(
+    shelf, make, monkeypatch, looking_at, spare_pulls
+):
+    """Its lease ends after the look at the manifests (found by torture)."""
+    shelf.image("old", "shared", "a", used=1)
+    lease = shelf.blobs.leases.open()
+    lease.__enter__().add(shelf.index.layer("shared").digest)
+
+    def end_build():
+        if "new" not in shelf.names:
+            shelf.image("new", "shared", "b", used=2)
+            lease.__exit__(None, None, None)
+
+    def after_reading(path):
+        holdings = read_holdings(path)
+        trio.from_thread.run_sync(end_build)
+        return holdings
+
+    def after_listing():
+        listing = list_blobs()
+        trio.from_thread.run_sync(end_build)
+        return listing
+
+    list_blobs = shelf.blobs.listing
+    if looking_at == "index":
+        monkeypatch.setattr("nixeryd.cache.eviction.read_holdings", after_reading)
+    else:
+        monkeypatch.setattr(shelf.blobs, "listing", after_listing)
+    evictor = make()
+    shelf.blobs.on_growth = evictor.grow
+    await evictor.evict(150 * KB, spare_pulls=spare_pulls)
+    monkeypatch.undo()  # the check lists, too
+    assert shelf.names == {"new"}
+    assert evictor.total == shelf.size
     shelf.check()
 
 

@@ -164,6 +164,7 @@ class Workshop:
             if known is None or not is_cached:
                 known = await self._make(image, source, evaluation, progress, hold)
                 self._index.add_build(key, known)
+            hold.lease.add(known.digest)
             # Whoever waits for the build comes for it soon.
             self._blobs.leases.renew(known.digest)
         if before.fingerprint is not None and is_settled:

@@ -79,6 +79,25 @@ async def test_a_change_that_matters_not_packs_nothing(nix, checkout, tmp_path):
         assert not [event for event in told if isinstance(event, events.LayerDone)]
 
 
+async def test_a_manifest_that_is_used_again_cannot_go_before_that_is_written(
+    nix, checkout, tmp_path
+):
+    """Or a collection in between would leave a row without its blobs."""
+    data = tmp_path / "data"
+    async with open_builder(nix, checkout.directory, data, watch=True) as builder:
+        first = await builder.manifest(("word",), "latest")
+        (checkout.directory / "unrelated").write_text("")
+        index, leases, held = builder._index, builder._blobs.leases, []
+
+        def add_build(key, manifest):
+            held.append(manifest.digest in leases.of_builds())
+            type(index).add_build(index, key, manifest)
+
+        index.add_build = add_build
+        assert await builder.manifest(("word",), "latest") == first
+    assert held == [True]
+
+
 async def test_a_failure_does_not_outlive_the_edit_that_mends_it(
     nix, checkout, tmp_path
 ):

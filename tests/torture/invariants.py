@@ -71,6 +71,9 @@ def _path(data: Path, digest: str) -> Path:
     return data / "blobs" / "sha256" / name[:2] / name
 
 
-def left_over(data: Path) -> list[str]:
-    """Tell what is still staged of an earlier life."""
-    return sorted(path.name for path in (data / "staging").iterdir())
+def left_over(data: Path) -> frozenset[str]:
+    """Tell what is staged."""
+    staging = data / "staging"
+    if not staging.exists():
+        return frozenset()
+    return frozenset(path.name for path in staging.iterdir())

@@ -93,7 +93,7 @@ async def test_a_full_disk_loses_nothing_and_room_can_be_made(world):
             await clients.pull(name)
         await refused(clients, "n2", "403.*no space left.*make room")
         await refused(clients, "quay.io/owner/app1", "404.*no space left.*make room")
-        assert left_over(daemon.data) == []
+        assert left_over(daemon.data) == frozenset()
     # Another start, as full as it was; then the user makes room.
     async with serving(world) as daemon, Clients(daemon, ledger) as clients:
         for name in ("n1", "quay.io/owner/app0"):

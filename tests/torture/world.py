@@ -13,7 +13,8 @@ from pathlib import Path
 
 import trio
 
-from tests.e2e.serving import NO_SANDBOX, Daemon, start
+from tests.e2e.serving import NO_SANDBOX, Daemon, data_dir, start
+from tests.torture.invariants import left_over
 from tests.upstream.faults import Change, FaultServer, HangUp, Reply, Request
 from tests.upstream.registries import Image, make_image, run_registry
 
@@ -73,6 +74,7 @@ class World:
     random: random.Random
     upstream: FaultServer
     lies: Lies
+    staged: frozenset[str] = frozenset()  # when the daemon was started
 
     def configure(self, cap: str = "0") -> None:
         """Write the settings."""
@@ -91,6 +93,7 @@ class World:
     def start(self, **environ: str) -> Daemon:
         """Start a daemon; it has no port yet."""
         flag = f"--config={self.place / 'config.toml'}"
+        self.staged = left_over(data_dir(self.place))
         process = start(self.place, flag, environ={"NIX_CONFIG": NO_SANDBOX, **environ})
         return Daemon(0, self.place, process)
 

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import trio
@@ -82,7 +83,7 @@ class Workshop:
             for name, value in os.environ.items()
             if name.startswith(("NIXPKGS_", "NIX_PATH"))
         )
-        self._surroundings = [nix.fork, nix.version, nix.options, variables]
+        self._surroundings = _key(nix.fork, nix.version, nix.options, variables)
         self._last_look: tuple[Digest, int] | None = None  # that found all blobs
         self._locks = KeyedLocks()
         self._layers = Layers(blobs, index, compression)
@@ -93,9 +94,9 @@ class Workshop:
     def use_popularity(self, popularity: Mapping[str, int]) -> None:
         """Cut layers by these numbers from now on."""
         self._popularity = popularity
-        settings = [FORMAT, tar.FORMAT, self._compression, sorted(popularity.items())]
         # The popularity of all of nixpkgs is a megabyte.
-        self._settings = Digest.of(json.dumps(settings).encode()).hex
+        numbers = sorted(popularity.items())
+        self._settings = _key(FORMAT, tar.FORMAT, self._compression, numbers)
 
     def recall(
         self, image: ImageName, source: Source, fingerprint: str | None
@@ -230,20 +231,14 @@ class Workshop:
 
     def _state_key(self, image: ImageName, source: Source, fingerprint: str) -> str:
         """Compute the key of all that evaluation and packing depend on."""
-        parts = [
-            self._settings,
-            self._surroundings,
-            image.key,
-            source.name,
-            fingerprint,
-        ]
-        return Digest.of(json.dumps(parts).encode()).hex
+        return _state_key(
+            self._settings, self._surroundings, image.key, source.name, fingerprint
+        )
 
     def _key(self, image: ImageName, evaluation: Evaluation) -> str:
         """Compute the key of all that a manifest depends on."""
         outputs = [[p.attribute, p.outputs] for p in evaluation.packages]
-        parts = [self._settings, image.key, outputs]
-        return Digest.of(json.dumps(parts).encode()).hex
+        return _key(self._settings, image.key, outputs)
 
     def _is_whole(self, image: ImageName, manifest: StoredManifest) -> bool:
         if image.is_thin:
@@ -252,6 +247,15 @@ class Workshop:
                 return False
         wanted = (manifest.digest, *manifest.blobs)
         return all(digest in self._blobs for digest in wanted)
+
+
+@lru_cache(maxsize=200)  # asked at every pull
+def _state_key(*parts: str) -> str:
+    return _key(*parts)
+
+
+def _key(*parts: object) -> str:
+    return Digest.of(json.dumps(parts).encode()).hex
 
 
 async def _labels(image: ImageName, source: Source) -> dict[str, str]:

@@ -6,6 +6,7 @@ contents. A home directory is never watched whole, even if it is a work tree.
 """
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +28,9 @@ class Scope:
         """Tell whether the same paths still lead to the same directory."""
         try:
             same = self.identity == _identity(self.root)
+            return same and _resolve(self.source) == self.real
         except OSError:
             return False
-        return same and os.path.realpath(self.source) == self.real
 
 
 def find_scope(source: Path, home: Path) -> Scope:
@@ -62,3 +63,15 @@ def find_scope(source: Path, home: Path) -> Scope:
 def _identity(directory: bytes) -> tuple[int, int]:
     status = os.lstat(directory)
     return status.st_dev, status.st_ino
+
+
+def _resolve(path: bytes) -> bytes:
+    """Resolve all links on the way; asked at every pull."""
+    if sys.platform != "linux":
+        return os.path.realpath(path)
+    # The kernel does it in one go: proc(5), /proc/pid/fd.
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return os.readlink(b"/proc/self/fd/%d" % fd)  # noqa: PTH115  bytes
+    finally:
+        os.close(fd)

@@ -84,10 +84,13 @@ class Blobs:
 
     def __contains__(self, digest: Digest) -> bool:
         """Tell whether a blob is here."""
-        # Asked of every blob of an image, whenever its manifest is: no Path, and
-        # access(2), which takes half of stat(2)'s time.
-        name = digest.hex
-        return os.access(f"{self._prefix}{name[:2]}/{name}", os.F_OK)
+        # Asked of every blob of an image, whenever its manifest is: access(2) takes
+        # half of stat(2)'s time.
+        return os.access(self._name(digest), os.F_OK)
+
+    def _name(self, digest: Digest) -> str:
+        """Give `path` as text, which takes a tenth of the time."""
+        return f"{self._prefix}{digest.hex[:2]}/{digest.hex}"
 
     def size(self, digest: Digest) -> int | None:
         """Give a blob's size in bytes, None if it is not here."""
@@ -99,7 +102,8 @@ class Blobs:
     def read(self, digest: Digest) -> bytes | None:
         """Read a small blob (a manifest, a config) whole; None if not here."""
         try:
-            return self.path(digest).read_bytes()
+            with open(self._name(digest), "rb", buffering=0) as file:  # noqa: PTH123  hot
+                return file.readall()
         except FileNotFoundError:
             return None
 

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from nixeryd.images.digests import Digest
@@ -23,6 +23,7 @@ from nixeryd.store.connection import IndexUnusableError, connect, explained
 from nixeryd.store.insides import Insides
 from nixeryd.store.mirrored import Mirrored
 from nixeryd.store.names import Names
+from nixeryd.store.recent import Recent
 from nixeryd.store.reserve import RESERVE, Reserve
 
 VERSION = 1
@@ -89,6 +90,7 @@ class Index:
         self.names = Names(connection)
         self.mirrored = Mirrored(connection)
         self.insides = Insides(connection)
+        self._recent = Recent(connection)
 
     def layer(self, key: str) -> LayerDescriptor | None:
         """Find the layer that was packed under this key."""
@@ -151,6 +153,9 @@ class Index:
 
     def build(self, key: str) -> StoredManifest | None:
         """Find the manifest that was made of these outputs and settings."""
+        return self._recent.get(("build", key), partial(self._build, key))
+
+    def _build(self, key: str) -> StoredManifest | None:
         row = self._db.execute(
             "SELECT manifest FROM builds WHERE key = ?", (key,)
         ).fetchone()
@@ -196,6 +201,9 @@ class Index:
 
     def tagged(self, image: str, tag: str) -> Digest | None:
         """Find what a tag points at."""
+        return self._recent.get(("tag", image, tag), partial(self._tagged, image, tag))
+
+    def _tagged(self, image: str, tag: str) -> Digest | None:
         row = self._db.execute(
             "SELECT manifest FROM tags WHERE image = ? AND tag = ?", (image, tag)
         ).fetchone()

@@ -2,8 +2,8 @@
 
 The registry is asked by programs and often, so it stands before the framework,
 which takes several times as long as all else. A request is a value, an answer is
-a value, and here one becomes the other by ASGI. A client that leaves cancels
-whoever works on its answer.
+a value, and here one becomes the other by ASGI. It never listens to its client,
+and so is cancelled when that leaves (`http11.Tasks`).
 
 https://asgi.readthedocs.io/en/latest/specs/www.html, and for files
 https://asgi.readthedocs.io/en/latest/extensions.html#zero-copy-send
@@ -14,10 +14,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
-import trio
 from hypercorn.typing import ASGISendEvent, HTTPScope
 
-from nixeryd.web.asgi import Receive, Send
+from nixeryd.web.asgi import Send
 from nixeryd.web.bodies import FileBody
 from nixeryd.web.errors import describe
 from nixeryd.web.zerocopy import FileData, ZeroCopySend
@@ -59,25 +58,15 @@ class Answer:
 
 async def exchange(
     scope: HTTPScope,
-    receive: Receive,
     send: Send,
     answer: Callable[[Request], Awaitable[Answer]],
 ) -> None:
     """Let `answer` answer one request, and render what it raises."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_watch, receive, nursery.cancel_scope)
-        try:
-            answered = await answer(_request(scope))
-        except Exception as error:  # noqa: BLE001  whatever it is, the client is told
-            answered = Answer.of_bytes(*describe(error))
-        await _send(answered, send, has_body=scope["method"] != "HEAD")
-        nursery.cancel_scope.cancel()
-
-
-async def _watch(receive: Receive, scope: trio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass  # a body that nobody asked for
-    scope.cancel()
+    try:
+        answered = await answer(_request(scope))
+    except Exception as error:  # noqa: BLE001  whatever it is, the client is told
+        answered = Answer.of_bytes(*describe(error))
+    await _send(answered, send, has_body=scope["method"] != "HEAD")
 
 
 def _request(scope: HTTPScope) -> Request:

@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 _HEADERS = 32 * 1024  # bytes of request line and headers; more is 431
 _QUEUE = 10  # pieces of a request body that wait for the app
+# RFC 9110, 9.3.1: content of a GET "has no generally defined semantics".
+_BODILESS = {"GET", "HEAD"}
 
 
 def make_config() -> Config:
@@ -121,11 +123,41 @@ class Http11(H11Protocol):
         return self.connection.their_state in {h11.ERROR, h11.SEND_BODY}
 
 
+class _Inbox:
+    """What a client sends, on its way to the app.
+
+    An app that does not listen is cancelled when the client leaves, one that does
+    is told. Who puts something in may wait for the app, but not beyond its end.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._is_bodiless = scope["type"] == "http" and scope["method"] in _BODILESS
+        self._in, self.out = trio.open_memory_channel[ASGIReceiveEvent](_QUEUE)
+        self.deaf = trio.CancelScope()  # of an app that did not listen so far
+        self._is_listening = False
+
+    async def put(self, event: ASGIReceiveEvent) -> None:
+        if event["type"] == "http.disconnect":
+            self._in.close()
+            if not self._is_listening:
+                self.deaf.cancel()
+        elif not self._is_bodiless or not event.get("body"):
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._in.send(event)
+
+    async def receive(self) -> ASGIReceiveEvent:
+        self._is_listening = True
+        try:
+            return await self.out.receive()
+        except trio.EndOfChannel:
+            return {"type": "http.disconnect"}
+
+
 class Tasks:
     """Runs the app for hypercorn's protocol, in the connection's nursery.
 
-    Differs from hypercorn's `TaskGroup` in that telling the app of a disconnect
-    never waits, and a request body nobody reads is dropped, not waited on.
+    Differs from hypercorn's `TaskGroup` in what happens when a client leaves or
+    sends what nobody reads: see `_Inbox`.
     """
 
     def __init__(self, nursery: trio.Nursery) -> None:
@@ -138,25 +170,12 @@ class Tasks:
         scope: Scope,
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
-        to_app, from_client = trio.open_memory_channel[ASGIReceiveEvent](_QUEUE)
-
-        async def put(event: ASGIReceiveEvent) -> None:
-            if event["type"] == "http.disconnect":
-                to_app.close()
-                return
-            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                await to_app.send(event)
-
-        async def receive() -> ASGIReceiveEvent:
-            try:
-                return await from_client.receive()
-            except trio.EndOfChannel:
-                return {"type": "http.disconnect"}
+        inbox = _Inbox(scope)
 
         async def run() -> None:
-            with from_client:
+            with inbox.out, inbox.deaf:
                 try:
-                    await app(scope, receive, send, _no_threads, _no_threads)
+                    await app(scope, inbox.receive, send, _no_threads, _no_threads)
                 except* NixerydError as group:
                     # The headers are gone: all there is to do is to break off.
                     for error in _each(group):
@@ -166,7 +185,7 @@ class Tasks:
             await send(None)
 
         self._nursery.start_soon(run)
-        return put
+        return inbox.put
 
     def spawn(self, func: Callable[..., Awaitable[object]], *args: Any) -> None:
         self._nursery.start_soon(func, *args)

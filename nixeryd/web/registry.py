@@ -58,7 +58,7 @@ class RegistryApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http" and _is_ours(scope["raw_path"]):
-            await exchange(scope, receive, send, self._answer)
+            await exchange(scope, send, self._answer)
         else:
             await self._rest(scope, receive, send)
 

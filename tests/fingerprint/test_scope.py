@@ -50,3 +50,20 @@ def test_it_holds_until_a_parent_is_another(tmp_path):
     assert not scope.still_holds()
     source.mkdir(parents=True)
     assert not scope.still_holds()
+
+
+def test_it_holds_until_a_link_on_the_way_leads_elsewhere(tmp_path):
+    for place in ("one", "two"):
+        (tmp_path / place / "set").mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to("one")
+    scope = find_scope(link / "set", tmp_path)
+    assert scope.root == os.fsencode(tmp_path / "one" / "set")
+    assert scope.still_holds()
+    link.unlink()
+    assert not scope.still_holds()
+    link.symlink_to("two")
+    assert not scope.still_holds()
+    link.unlink()
+    link.symlink_to("one")
+    assert scope.still_holds()

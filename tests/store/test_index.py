@@ -12,7 +12,7 @@ from nixeryd.images.manifests import LayerDescriptor
 from nixeryd.store.blobs import Blobs, StoreFullError, StoreUnusableError
 from nixeryd.store.connection import IndexUnusableError, connect
 from nixeryd.store.holdings import read_holdings
-from nixeryd.store.index import open_index
+from nixeryd.store.index import StoredManifest, open_index
 from nixeryd.store.reserve import RESERVE, SIZE, Reserve
 
 DIGEST = Digest.of(b"layer")
@@ -25,6 +25,27 @@ def path(tmp_path):
     with open_index(path) as index:
         index.add_layer("key", LAYER, ["/nix/store/a"])
     return path
+
+
+def test_what_was_looked_up_is_forgotten_at_any_write(path):
+    one, other = (StoredManifest(Digest.of(b), "type", (), 1) for b in (b"1", b"2"))
+    with open_index(path) as index:
+
+        def now():
+            return index.build("key"), index.tagged("image", "tag")
+
+        assert now() == now() == (None, None)
+        index.add_build("key", one)
+        index.set_tag("image", "tag", "image", one.digest, 0)
+        assert now() == now() == (one, one.digest)
+        index.add_build("key", other)
+        assert now() == (other, one.digest)
+        index.set_tag("image", "tag", "image", other.digest, 0)
+        assert now() == (other, other.digest)
+        index.names.remove(*index.names.of(other.digest))
+        assert now() == (other, None)
+        index.names.forget([str(other.digest)], [])
+        assert now() == (None, None)
 
 
 @pytest.mark.parametrize("junk", [b"not a database, and long enough to say so" * 9])

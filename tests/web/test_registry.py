@@ -212,7 +212,8 @@ async def test_nothing_refers_to_anything(main):
     assert answer.json["manifests"] == []
 
 
-async def test_a_client_that_leaves_ends_its_request(main, registry):
+@pytest.mark.parametrize("body", [b"", b"x" * 2_000_000], ids=["bare", "body"])
+async def test_a_client_that_leaves_ends_its_request(main, registry, body):
     ended = trio.Event()
 
     async def wait():
@@ -223,7 +224,7 @@ async def test_a_client_that_leaves_ends_its_request(main, registry):
 
     registry.manifests[("git",), "latest"] = wait
     async with await main.connect() as client:
-        await client.ask("GET", "/v2/git/manifests/latest")
+        await client.ask("GET", "/v2/git/manifests/latest", body=body)
         await trio.testing.wait_all_tasks_blocked()
         assert not ended.is_set()
     with trio.fail_after(20):

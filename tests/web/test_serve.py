@@ -229,6 +229,24 @@ async def test_an_app_is_told_when_its_client_leaves(serving):
             await told.wait()
 
 
+async def test_an_app_that_does_not_listen_is_cancelled_when_its_client_leaves(serving):
+    begun, cancelled = trio.Event(), trio.Event()
+
+    async def deaf(scope, receive, send):
+        begun.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    async with serving(deaf) as server:
+        async with await server.connect() as client:
+            await client.ask("GET", "/")
+            await begun.wait()
+        with trio.fail_after(20):
+            await cancelled.wait()
+
+
 async def test_more_connections_than_allowed_wait_their_turn(serving):
     limits = Limits(connections=2)
     async with serving(hello, limits=limits) as server:

@@ -4,12 +4,15 @@ Reads each file once, hashes the tar (diff_id) and the blob (digest) as they
 stream by, and holds about a megabyte whatever the layer's size. Which bytes a
 tar has is decided in `images.tar`; here they are only gathered. Everything is
 synchronous and made for a worker thread; reading and hashing release the GIL.
+
+What is written is the bytes, or the recipe by which they are made again
+(`images.recipes`), which has the same digest.
 """
 
 import hashlib
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,16 +21,13 @@ from isal import isal_zlib
 
 from nixeryd.images import tar
 from nixeryd.images.digests import Digest
-from nixeryd.images.errors import NixerydError
+from nixeryd.images.recipes import Recorder
+from nixeryd.walking import PackingError, parents, walk
 
 CHUNK = 1 << 20
 # One level for everybody: digests must not depend on whose machine packed.
 GZIP_LEVEL = 1
 ZSTD_LEVEL = 3
-
-
-class PackingError(NixerydError):
-    """A store path is not what it should be, or not there."""
 
 
 class Sink(Protocol):
@@ -61,15 +61,23 @@ def pack_store_paths(
     `checkpoint` is called once per chunk or file and may raise to stop.
     """
     stream = _Stream(sink, compression)
-    for parent in _parents(paths := sorted(paths)):
-        stream.add(tar.header(parent))
-    for path in paths:
-        for entry, source in _walk(path):
-            checkpoint()
-            stream.add(tar.header(entry))
-            if entry.kind is tar.Kind.FILE:
-                _add_file(stream, source, entry.size, checkpoint)
+    _add_store_paths(stream, paths, checkpoint)
     return stream.finish()
+
+
+def record_store_paths(
+    paths: Iterable[str],
+    sink: Sink,
+    checkpoint: Callable[[], object] = lambda: None,
+) -> Packed:
+    """Write the recipe of what `pack_store_paths` writes uncompressed."""
+    sealed = time.time_ns()  # before anything is read
+    recorder = Recorder(sink.write)
+    stream = _Stream(_Nowhere(), "none", recorder)
+    _add_store_paths(stream, paths := sorted(paths), checkpoint)
+    packed = stream.finish()
+    recorder.finish(paths, sealed)
+    return packed
 
 
 def pack_entries(entries: Iterable[tar.Entry], sink: Sink, compression: str) -> Packed:
@@ -80,11 +88,35 @@ def pack_entries(entries: Iterable[tar.Entry], sink: Sink, compression: str) -> 
     return stream.finish()
 
 
-class _Stream:
-    """Gathers tar bytes into chunks, hashes, compresses and writes them."""
+def record_entries(entries: Iterable[tar.Entry], sink: Sink) -> Packed:
+    """Write the recipe of what `pack_entries` writes uncompressed."""
+    recorder = Recorder(sink.write)
+    stream = _Stream(_Nowhere(), "none", recorder)
+    for entry in entries:
+        stream.add(tar.header(entry))
+    packed = stream.finish()
+    recorder.finish((), 0)
+    return packed
 
-    def __init__(self, sink: Sink, compression: str) -> None:
+
+class _Nowhere:
+    """Takes a tar of which the recipe is kept."""
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> None:
+        pass
+
+
+class _Stream:
+    """Gathers tar bytes into chunks, hashes, compresses and writes them.
+
+    A `recorder` hears which of them are no file's, and of each file.
+    """
+
+    def __init__(
+        self, sink: Sink, compression: str, recorder: Recorder | None = None
+    ) -> None:
         self._sink = sink
+        self._recorder = recorder
         self._compressor = _compressor(compression)
         self._tar_hash = hashlib.sha256()
         # Uncompressed, the tar is the blob: one hash is enough.
@@ -94,13 +126,24 @@ class _Stream:
         self._buffer = bytearray()
         self._size = 0
 
-    def add(self, data: bytes | bytearray | memoryview) -> None:
+    def add(self, data: bytes) -> None:
+        if self._recorder is not None:
+            self._recorder.add(data)
+        self.add_content(data)
+
+    def begin_file(self, path: str, size: int) -> None:
+        """Begin a file, whose content follows."""
+        if self._recorder is not None:
+            self._recorder.add_file(path, size)
+
+    def add_content(self, data: bytes) -> None:
+        """Add a piece of a file."""
         self._buffer += data
         if len(self._buffer) >= CHUNK:
             self._flush()
 
     def add_chunk(self, chunk: memoryview) -> None:
-        """Add a large piece without copying it into the buffer."""
+        """Add a large piece of a file without copying it into the buffer."""
         self._flush()
         self._pass_on(chunk)
 
@@ -148,65 +191,29 @@ def _compressor(compression: str) -> _Compressor | None:
             raise PackingError(message)
 
 
-def _parents(paths: Iterable[str]) -> list[tar.Entry]:
-    """Give the directories above the store paths, /nix and /nix/store."""
-    above = {
-        path[:end] for path in paths for end in range(len(path)) if path[end] == "/"
-    }
-    return [
-        tar.Entry(name=parent.lstrip("/"), kind=tar.Kind.DIRECTORY, mode=0o755)
-        for parent in sorted(above)
-        if parent
-    ]
-
-
-def _walk(path: str) -> Iterator[tuple[tar.Entry, str]]:
-    """Give every entry of a store path, parents first, siblings by name."""
-    try:
-        status = os.lstat(path)
-    except OSError as error:
-        message = (
-            f"{path} is not in the Nix store ({error.strerror}): was it "
-            "garbage-collected? Pull again to have it built"
-        )
-        raise PackingError(message) from error
-    pending = [(path, status)]
-    while pending:
-        source, status = pending.pop()
-        entry = _entry(source, status)
-        yield entry, source
-        if entry.kind is tar.Kind.DIRECTORY:
-            with os.scandir(source) as children:
-                found = [
-                    (child.path, child.stat(follow_symlinks=False))
-                    for child in children
-                ]
-            found.sort(reverse=True)  # a stack: the first by name is popped first
-            pending += found
-
-
-def _entry(source: str, status: os.stat_result) -> tar.Entry:
-    name = source[1:]
-    mode = stat.S_IMODE(status.st_mode)
-    if stat.S_ISREG(status.st_mode):
-        return tar.Entry(name, tar.Kind.FILE, mode, size=status.st_size)
-    if stat.S_ISDIR(status.st_mode):
-        return tar.Entry(name, tar.Kind.DIRECTORY, mode)
-    if stat.S_ISLNK(status.st_mode):
-        return tar.Entry(name, tar.Kind.SYMLINK, 0o777, target=os.readlink(source))  # noqa: PTH115  hot
-    message = f"{source} is no file, directory or link; a store holds nothing else"
-    raise PackingError(message)
+def _add_store_paths(
+    stream: _Stream, paths: Iterable[str], checkpoint: Callable[[], object]
+) -> None:
+    for parent in parents(paths := sorted(paths)):
+        stream.add(tar.header(parent))
+    for path in paths:
+        for entry, source in walk(path):
+            checkpoint()
+            stream.add(tar.header(entry))
+            if entry.kind is tar.Kind.FILE:
+                _add_file(stream, source, entry.size, checkpoint)
 
 
 def _add_file(
     stream: _Stream, source: str, size: int, checkpoint: Callable[[], object]
 ) -> None:
+    stream.begin_file(source, size)
     fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if size < CHUNK:
             data = os.read(fd, size)
             missing = size - len(data)
-            stream.add(data)
+            stream.add_content(data)
         else:
             missing = _add_large(stream, fd, size, checkpoint)
     finally:

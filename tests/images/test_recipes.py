@@ -1,0 +1,121 @@
+"""Recipes: whatever part is read, it is that part of the whole."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from nixeryd.images import recipes
+from nixeryd.images.recipes import (
+    TICK,
+    TRAILER_SIZE,
+    FilePart,
+    Recorder,
+    UnreadableRecipe,
+    cut,
+    is_unchanged,
+    read_table,
+    read_trailer,
+)
+
+
+def content(number, size):
+    return bytes([number % 251 + 1]) * size
+
+
+def record(layout):
+    """Write the recipe of literal bytes and of files; gives it, and the whole."""
+    written, whole = bytearray(), bytearray()
+    recorder = Recorder(written.extend)
+    for number, one in enumerate(layout):
+        if isinstance(one, bytes):
+            recorder.add(one)
+            whole += one
+        else:
+            recorder.add_file(f"/nix/store/{number}-\udcff\u00fc", one)
+            whole += content(number, one)
+    recorder.finish(["/nix/store/x"], 7)
+    return bytes(written), bytes(whole)
+
+
+def read(recipe, part):
+    trailer = read_trailer(recipe[-TRAILER_SIZE:])
+    table = read_table(recipe[trailer.table : -TRAILER_SIZE])
+    found = bytearray()
+    for place, start in table.sections(part):
+        for piece in cut(recipe[place.start : place.stop], start, part):
+            if isinstance(piece, FilePart):
+                number = int(piece.path.removeprefix("/nix/store/").partition("-")[0])
+                whole = content(number, piece.size)
+                assert piece.part, "a part of nothing"
+                found += whole[piece.part.start : piece.part.stop]
+            else:
+                found += piece
+    return bytes(found)
+
+
+LAYOUTS = st.lists(st.one_of(st.binary(max_size=700), st.integers(0, 5000)))
+
+
+@given(LAYOUTS, st.data())
+def test_any_part_is_that_part_of_the_whole(layout, data):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes, "SECTION", data.draw(st.integers(1, 2000)))
+        recipe, whole = record(layout)
+    assert read_trailer(recipe[-TRAILER_SIZE:]).size == len(whole)
+    assert read(recipe, range(len(whole))) == whole
+    start = data.draw(st.integers(0, len(whole)))
+    stop = data.draw(st.integers(start, len(whole)))
+    assert read(recipe, range(start, stop)) == whole[start:stop]
+
+
+def test_a_part_needs_only_the_sections_that_it_lies_in(monkeypatch):
+    monkeypatch.setattr(recipes, "SECTION", 1)
+    recipe, _ = record([b"a" * 10, b"b" * 10, b"c" * 10, b"d" * 10])
+    trailer = read_trailer(recipe[-TRAILER_SIZE:])
+    table = read_table(recipe[trailer.table : -TRAILER_SIZE])
+    assert [start for _, start in table.sections(range(15, 21))] == [10, 20]
+    assert [start for _, start in table.sections(range(10, 20))] == [10]
+    assert list(table.sections(range(40, 40))) == []
+
+
+def test_a_recipe_knows_its_store_paths_and_when_it_was_sealed():
+    recipe, _ = record([b"x"])
+    trailer = read_trailer(recipe[-TRAILER_SIZE:])
+    assert trailer.sealed == 7
+    assert read_table(recipe[trailer.table : -TRAILER_SIZE]).paths == ("/nix/store/x",)
+
+
+@given(st.integers(0), st.integers(1, 255))
+def test_damage_is_noticed_or_makes_no_difference(at, flip):
+    layout = [b"header" * 100, 3000, b"header" * 50, 17]
+    recipe, whole = record(layout)
+    damaged = bytearray(recipe)
+    # The size and the time of sealing are compared with the index and the clock.
+    at %= len(recipe) - TRAILER_SIZE
+    damaged[at] ^= flip
+    try:
+        found = read(bytes(damaged), range(len(whole)))
+    except UnreadableRecipe:
+        return
+    assert found == whole
+
+
+@pytest.mark.parametrize("data", [b"", b"short", b"x" * TRAILER_SIZE])
+def test_what_is_no_recipe_is_refused(data):
+    with pytest.raises(UnreadableRecipe, match="no recipe"):
+        read_trailer(data)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sealed", "now", "expected"),
+    [
+        (1, 100, 200, True),  # before it was sealed
+        (150, 100, 200, False),
+        (99, 100, 200, False),  # by a clock that ticks slowly
+        (201, 100, 200, False),
+        (300, 100, 200, True),  # a clock was wrong when it was made
+        (1, 300, 200, False),  # the clock was put back since
+    ],
+)
+def test_a_file_changed_if_its_ctime_is_after_the_seal(changed, sealed, now, expected):
+    ticks = (changed * TICK, sealed * TICK, now * TICK)
+    assert is_unchanged(*ticks) is expected

@@ -36,6 +36,11 @@ class Askers:
     def __init__(self) -> None:
         self._names: list[str] = []
         self.on_change: Callable[[], None] = lambda: None
+        self._since = trio.current_time()  # when the last one left
+
+    def __iter__(self) -> Iterator[str]:
+        """Give a name for each, "" for who has none."""
+        return iter(self._names)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -43,6 +48,11 @@ class Askers:
     def names(self) -> list[str]:
         """Give their names, as far as they have any."""
         return [name for name in self._names if name]
+
+    @property
+    def seconds_without(self) -> float:
+        """How long nobody waits; 0 while somebody does."""
+        return 0.0 if self._names else trio.current_time() - self._since
 
     @contextmanager
     def added(self, name: str) -> Iterator[None]:
@@ -53,6 +63,7 @@ class Askers:
             yield
         finally:
             self._names.remove(name)
+            self._since = trio.current_time()
             self.on_change()
 
 

@@ -234,8 +234,9 @@ class Builder:
             await run.flight.fly(build)
 
     async def _build(self, run: Run) -> Build:
+        askers = run.flight.askers
         try:
-            async with self.turns.one(), self._roots.of_build() as roots:
+            async with self.turns.one(askers), self._roots.of_build() as roots:
                 run.is_queued = False
                 log_of = BuildLog.of_image(self._logs, run.image.repository)
                 with log_of as build_log, self.board.watch(run) as watched:
@@ -274,11 +275,12 @@ class Builder:
             if not error.is_passing:
                 key = (run.image.key, run.tag, run.seen)
                 self._failures.remember(key, told, seconds)
-            build_log.write(told.message)
             bound.warning("build failed", error=told.message)
             run.progress.tell(events.Failed(message=told.message))
-            drv = error.drv if isinstance(error, BuildFailed) else None
-            self.history.add(watched.failure(drv), watched.log_tail())
+            if told.code is ErrorCode.DENIED:  # else only the name was wrong
+                build_log.write(told.message)
+                drv = error.drv if isinstance(error, BuildFailed) else None
+                self.history.add(watched.failure(drv), watched.log_tail())
             raise told from caught
         self._failures.forget((run.image.key, run.tag, run.seen))
         digest = build.manifest.digest

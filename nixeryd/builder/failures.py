@@ -11,6 +11,8 @@ import trio
 
 from nixeryd.images.errors import RegistryError
 
+MOST = 1000  # failures; the first that were remembered go first
+
 
 class Failures:
     """Errors by what failed. Times are in seconds on trio's clock."""
@@ -25,7 +27,9 @@ class Failures:
         """Raise what failed, if it did not long ago."""
         until, error = self._failures.get(key, (0.0, None))
         if error is not None and trio.current_time() < until:
-            raise error
+            # Another one each time: the traceback of one that is raised again and
+            # again grows, and its frames hold on to the build that failed.
+            raise RegistryError(error.code, error.message, error.detail)
 
     def remember(self, key: Hashable, error: RegistryError, seconds: float) -> None:
         """Remember an error for some seconds."""
@@ -36,6 +40,8 @@ class Failures:
             for other, failure in self._failures.items()
             if now < failure[0]
         }
+        while len(self._failures) >= MOST:
+            del self._failures[next(iter(self._failures))]
         self._failures[key] = (now + seconds, error)
 
     def forget(self, key: Hashable) -> None:

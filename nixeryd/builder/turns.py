@@ -1,40 +1,121 @@
 """Turns: so many builds at once, the others wait, and too many are refused.
 
-What waits holds nothing: no process, no file, no directory.
+What waits holds nothing: no process, no file, no directory. The next turn is for a
+build that somebody still waits for, of the client whose last turn is longest ago: one
+that asks for a thousand images is only in its own way.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 import trio
 
+from nixeryd.flight import Askers
 from nixeryd.images.errors import ErrorCode, RegistryError
 
 WAITING: Final = 1000  # builds that may wait
+# Seconds without anybody who waits; who is sent round (`web.waiting`) is soon back.
+ABANDONED: Final = 10.0
+_CLIENTS = 100  # more are looked through for those that are gone
+
+
+class TooMany(RegistryError):  # noqa: N818  what happened, not what it is
+    """No more builds may wait (429)."""
+
+    is_passing = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            ErrorCode.TOOMANYREQUESTS,
+            f"{WAITING} builds wait for their turn already; ask again later, or"
+            " let more run at once (nix.max_builds)",
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    askers: Askers
+    decided: trio.Event = field(default_factory=trio.Event)
+    is_refused: bool = False
+
+    @property
+    def is_abandoned(self) -> bool:
+        return self.askers.seconds_without > ABANDONED
 
 
 class Turns:
     """Lets `at_once` builds run side by side."""
 
     def __init__(self, at_once: int) -> None:
-        self._limiter = trio.CapacityLimiter(at_once)
+        self._at_once = at_once
+        self._running = 0
+        self._waiting: list[_Waiting] = []  # the first came first
+        self._served: dict[str, int] = {}  # clients: the number of their last turn
+        self._turn = 0
 
     def set(self, at_once: int) -> None:
         """Let so many run from now on; those that run go on."""
-        self._limiter.total_tokens = at_once
+        self._at_once = at_once
+        self._grant()
 
     def check(self) -> None:
-        """Raise TOOMANYREQUESTS (429) if no more may wait."""
-        if self._limiter.statistics().tasks_waiting >= WAITING:
-            raise RegistryError(
-                ErrorCode.TOOMANYREQUESTS,
-                f"{WAITING} builds wait for their turn already; ask again later, or"
-                " let more run at once (nix.max_builds)",
-            )
+        """Raise `TooMany` if no more may wait.
+
+        One that nobody waits for any more gives up its place.
+        """
+        if len(self._waiting) < WAITING:
+            return
+        for waiting in self._waiting:
+            if waiting.is_abandoned:
+                self._waiting.remove(waiting)
+                waiting.is_refused = True
+                waiting.decided.set()
+                return
+        raise TooMany
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it until the end of the block."""
-        async with self._limiter:
+    async def one(self, askers: Askers | None = None) -> AsyncIterator[None]:
+        """Wait for a turn, and have it until the end of the block.
+
+        `askers` wait for what it is for, as far as is known.
+        """
+        waiting = _Waiting(Askers() if askers is None else askers)
+        self._waiting.append(waiting)
+        self._grant()
+        try:
+            await waiting.decided.wait()
+        except trio.Cancelled:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            elif not waiting.is_refused:
+                self._end()
+            raise
+        if waiting.is_refused:
+            raise TooMany
+        try:
             yield
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._running -= 1
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._waiting and self._running < self._at_once:
+            waiting = min(self._waiting, key=self._rank)
+            self._waiting.remove(waiting)
+            self._turn += 1
+            self._served |= dict.fromkeys(waiting.askers, self._turn)
+            self._running += 1
+            waiting.decided.set()
+        if len(self._served) > _CLIENTS or not self._waiting:
+            # Who is not here any more comes back as a new client.
+            here = {name for one in self._waiting for name in one.askers}
+            self._served = {k: turn for k, turn in self._served.items() if k in here}
+
+    def _rank(self, waiting: _Waiting) -> tuple[bool, int]:
+        turns = (self._served.get(name, 0) for name in waiting.askers)
+        return waiting.is_abandoned, min(turns, default=0)

@@ -12,6 +12,7 @@ from nixeryd.images.sizes import render_size
 
 _DOORS = (("main", "registry"), ("mirror", "mirror"), ("admin", "admin"))
 _FAILURES = 3  # one screen is enough
+_QUEUED = 3
 
 
 @click.command()
@@ -44,13 +45,17 @@ def _render(found: dict[str, Any]) -> str:
         for upstream in found["upstreams"]
         if upstream["rate_limit"]
     ]
+    queued = [build for build in found["builds"] if build["queued"]]
     rows += [
         (
-            "queued" if build["queued"] else "building",
+            "building",
             f"{build['repository']}:{build['tag']}, {build['seconds']:.0f} s",
         )
         for build in found["builds"]
+        if not build["queued"]
     ]
+    if queued:
+        rows.append(("queued", _queue(queued)))
     rows += [
         ("fetching", f"{one['source']} {one['blob'][7:19]}, {_progress(one)}")
         for one in found["downloads"]
@@ -83,6 +88,15 @@ def _failure(failure: dict[str, Any]) -> str:
     plain = "".join(char if char.isprintable() else "?" for char in first)
     image = f"{failure['repository']}:{failure['tag']}"
     return f"{image}, {_ago(failure['since'])}: {plain}"
+
+
+def _queue(builds: list[dict[str, Any]]) -> str:
+    """Say who waits for a turn: how many, and the first of them by name."""
+    names = [f"{build['repository']}:{build['tag']}" for build in builds[:_QUEUED]]
+    more = len(builds) - len(names)
+    longest = max(build["seconds"] for build in builds)
+    rest = f" and {more} more" if more else ""
+    return f"{len(builds)} for up to {longest:.0f} s: {', '.join(names)}{rest}"
 
 
 def _ago(when: float) -> str:

@@ -79,4 +79,9 @@ def _path_info(name: str, entry: dict[str, Any] | None, prefix: str = "") -> Pat
     if entry is None or entry.get("valid") is False or "narSize" not in entry:
         raise NixerydError(f"{path} is not in the Nix store")
     references = {prefix + reference for reference in entry["references"]} - {path}
-    return PathInfo(path, int(entry["narSize"]), tuple(sorted(references)))
+    return PathInfo(
+        path,
+        int(entry["narSize"]),
+        tuple(sorted(references)),
+        str(entry.get("narHash", "")),
+    )

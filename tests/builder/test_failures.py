@@ -1,7 +1,7 @@
 import pytest
 import trio
 
-from nixeryd.builder.failures import Failures
+from nixeryd.builder.failures import MOST, Failures
 from nixeryd.images.errors import ErrorCode, RegistryError
 
 BROKEN = RegistryError(ErrorCode.DENIED, "broken")
@@ -33,3 +33,24 @@ async def test_names_that_nobody_asks_for_again_do_not_pile_up(autojump_clock):
     await trio.sleep(11)
     failures.remember("new", BROKEN, 10)
     assert len(failures) == 1
+
+
+async def test_an_error_that_is_raised_often_does_not_grow():
+    """Each raising would add its frames, and hold on to what they know."""
+    failures = Failures()
+    failures.remember("image", BROKEN, 60)
+    for _ in range(3):
+        with pytest.raises(RegistryError, match="broken") as caught:
+            failures.raise_remembered("image")
+    assert len(caught.traceback) == 2  # here, and where it is raised
+    assert caught.value.__cause__ is None
+
+
+async def test_so_many_failures_are_remembered_and_no_more():
+    failures = Failures()
+    for number in range(MOST + 2):
+        failures.remember(number, BROKEN, 60)
+    assert len(failures) == MOST
+    failures.raise_remembered(1)
+    with pytest.raises(RegistryError):
+        failures.raise_remembered(MOST + 1)

@@ -5,7 +5,8 @@ import trio
 import trio.testing
 
 from nixeryd.builder import turns
-from nixeryd.flight import Stopping
+from nixeryd.builder.turns import TooMany
+from nixeryd.flight import Askers, Stopping
 from nixeryd.images.errors import RegistryError
 from tests.builder.conftest import open_builder
 
@@ -68,3 +69,64 @@ async def test_what_waits_does_not_hold_up_the_end(busy):
         busy.stop(finish=True)
         while busy.runs():
             await trio.lowlevel.checkpoint()
+
+
+async def test_who_asks_for_much_does_not_hold_up_another_client(busy, monkeypatch):
+    monkeypatch.setattr(turns, "WAITING", 100)
+    order = []
+
+    async def wait(name, client):
+        askers = Askers()
+        with askers.added(client):
+            async with busy.turns.one(askers):
+                order.append(name)
+
+    async with trio.open_nursery() as nursery, busy.turns.one():
+        for number in range(4):
+            nursery.start_soon(wait, f"crawler {number}", "")
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(wait, "docker", "docker")
+        await trio.testing.wait_all_tasks_blocked()
+    assert order[:2] == ["crawler 0", "docker"]
+    assert order[2:] == [f"crawler {number}" for number in range(1, 4)]
+
+
+async def test_what_nobody_waits_for_comes_last_and_gives_up_its_place(
+    busy, autojump_clock
+):
+    order = []
+
+    async def wait(name, askers):
+        try:
+            async with busy.turns.one(askers):
+                order.append(name)
+        except TooMany:
+            order.append(f"{name} is refused")
+
+    async with trio.open_nursery() as nursery, busy.turns.one():
+        for number in range(2):
+            nursery.start_soon(wait, f"left {number}", Askers())
+            await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(TooMany):
+            busy.turns.check()  # who waited may be on the way back
+        await trio.sleep(turns.ABANDONED + 1)
+        busy.turns.check()
+        nursery.start_soon(wait, "new", Askers())
+        await trio.testing.wait_all_tasks_blocked()
+    assert order == ["left 0 is refused", "new", "left 1"]
+
+
+async def test_a_turn_that_is_cancelled_is_given_back(busy):
+    for _ in range(3):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            async with busy.turns.one():
+                pass
+    with trio.CancelScope() as scope:
+        async with busy.turns.one(), trio.open_nursery() as nursery:
+            nursery.start_soon(busy.manifest, ("a",), "latest")
+            await wait_for_queue(busy, 1)
+            scope.cancel()
+    with trio.fail_after(20):
+        async with busy.turns.one():
+            pass

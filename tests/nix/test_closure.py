@@ -12,8 +12,8 @@ STORE = "/nix/store/"
 A = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-app-1.0"
 B = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-lib-2.0"
 EXPECTED = {
-    STORE + A: PathInfo(STORE + A, 1234, (STORE + B,)),
-    STORE + B: PathInfo(STORE + B, 567, ()),
+    STORE + A: PathInfo(STORE + A, 1234, (STORE + B,), "sha256-…"),
+    STORE + B: PathInfo(STORE + B, 567, (), "sha256-…"),
 }
 
 
@@ -83,6 +83,7 @@ async def test_the_closure_of_a_built_package_is_read(nix, sets, system, tmp_pat
     program = next(path for path in closure if path.endswith("-program-2.0"))
     assert closure[program].references == ()
     assert all(info.nar_size > 0 for info in closure.values())
+    assert len({info.nar_hash for info in closure.values()}) == len(closure)
 
 
 async def test_the_closure_of_nothing_is_empty(nix):

@@ -154,6 +154,11 @@ class Control:
         return render_metrics(
             [
                 gauge("nixeryd_offline", "1 if it is.", self._mirror.offline.on),
+                gauge(
+                    "nixeryd_tasks",
+                    "What goes on at once; if it only ever rises, something leaks.",
+                    trio.lowlevel.current_statistics().tasks_living,
+                ),
                 gauge("nixeryd_builds", "Builds that run.", len(runs) - queued),
                 gauge("nixeryd_builds_queued", "Builds that wait.", queued),
                 gauge(

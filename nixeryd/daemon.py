@@ -16,6 +16,7 @@ from collections.abc import (
 )
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -35,7 +36,7 @@ from nixeryd.images.descriptors import Platform
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import NamePolicy
 from nixeryd.keeper import Keeper
-from nixeryd.lifecycle import Ending, ask_for_time, end_when_idle, open_ending
+from nixeryd.lifecycle import ask_for_time, end_when_idle, open_ending
 from nixeryd.live import Live
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.prefetch import Prefetch
@@ -56,9 +57,9 @@ from nixeryd.store.index import open_index
 from nixeryd.store.recovery import recover
 from nixeryd.store.uses import Uses
 from nixeryd.web.app import create_app
-from nixeryd.web.asgi import App
 from nixeryd.web.guard import Policy
 from nixeryd.web.ports import Door
+from nixeryd.web.room import open_rooms, raise_file_limit
 from nixeryd.web.serve import serve
 from nixeryd.web.systemd import notify
 from nixeryd.web.traffic import Traffic
@@ -228,6 +229,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             )
             adopt_changes(reloading, workshop, builder, registry, apps.values(), limits)
             traffic = Traffic()
+            rooms = open_rooms(raise_file_limit())
             nursery.start_soon(
                 end_when_idle,
                 ending,
@@ -237,8 +239,9 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             )
             async with trio.open_nursery() as servers:
                 for door, opened in listeners.items():
+                    app = traffic.count(apps[door])
                     servers.start_soon(
-                        _serve, traffic.count(apps[door]), opened, ending
+                        partial(serve, app, opened, stop=ending.stop, room=rooms[door])
                     )
                 notify("READY=1", f"STATUS=Serving {sources.default.place}")
                 on_ready(
@@ -264,12 +267,6 @@ async def _builds_end_first(nursery: trio.Nursery) -> AsyncIterator[trio.Nursery
         yield builds
         nursery.start_soon(ask_for_time)
     nursery.cancel_scope.cancel()
-
-
-async def _serve(
-    app: App, listeners: Sequence[trio.SocketListener], ending: Ending
-) -> None:
-    await serve(app, listeners, stop=ending.stop)
 
 
 def _system() -> str:

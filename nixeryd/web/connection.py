@@ -68,7 +68,7 @@ class Connection:
         self._config = config
         self._timeouts = timeouts
         self._context = WorkerContext(None)
-        self._idle = True
+        self.idle_since = trio.current_time()  # inf while a request runs
         self._ending = False
         self._deadline = math.inf  # of the reader, for the next bytes
         self._receiving = trio.CancelScope()
@@ -77,7 +77,7 @@ class Connection:
         self._protocol: Http11
 
     def __repr__(self) -> str:
-        return f"<Connection {'idle' if self._idle else 'busy'}>"
+        return f"<Connection {'idle' if self._is_idle else 'busy'}>"
 
     async def run(self) -> None:
         """Serve requests until the client leaves, is too slow, or `drain`."""
@@ -109,8 +109,16 @@ class Connection:
     async def drain(self) -> None:
         """End at once when idle, else after the running response."""
         await self._context.terminated.set()
-        if self._idle:
+        self.end_if_idle()
+
+    def end_if_idle(self) -> None:
+        """End unless a request runs."""
+        if self._is_idle:
             self._end()
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.idle_since < math.inf
 
     def close(self) -> None:
         """Let go of the socket, whatever its state."""
@@ -148,10 +156,8 @@ class Connection:
                 self._end()
 
     def _set_idle(self, *, idle: bool) -> None:
-        self._idle = idle
-        self._deadline = (
-            trio.current_time() + self._timeouts.keep_alive if idle else math.inf
-        )
+        self.idle_since = trio.current_time() if idle else math.inf
+        self._deadline = self.idle_since + self._timeouts.keep_alive
         self._receiving.deadline = self._deadline
 
     async def _write(self, data: bytes) -> None:

@@ -15,6 +15,7 @@ import trio
 from nixeryd.web.asgi import App
 from nixeryd.web.connection import Connection, Timeouts
 from nixeryd.web.http11 import make_config
+from nixeryd.web.room import MOST, Room
 
 _log = logging.getLogger(__name__)
 
@@ -35,41 +36,42 @@ _OVERLOAD_PAUSE = 0.1  # seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What clients may take together.
+    """What clients may take.
 
-    `connections`: open at once; more wait in the kernel's backlog.
     `grace`: seconds that running responses get to finish after a stop.
     """
 
-    connections: int = 512
     grace: float = 10
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
-async def serve(  # noqa: ASYNC128  it is handed on
+async def serve(  # noqa: ASYNC128, PLR0913  it is handed on; what a server is made of
     app: App,
     listeners: Sequence[trio.SocketListener],
     *,
     stop: trio.Event,
+    room: Room | None = None,
     limits: Limits | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` on `listeners`, which are closed at the end, until `stop` is set.
 
+    `room` is for all connections; others may share it, or there is one of its own.
     Then: nothing more is accepted, idle connections end at once, running
     responses get `limits.grace` seconds, and what is left is cut. Cancelling
     cuts at once. OSErrors of accept(2) that mean neither overload nor a client
     that left again are raised.
     """
-    await _Server(app, limits or Limits()).run(listeners, stop, task_status)
+    server = _Server(app, limits or Limits(), Room(MOST) if room is None else room)
+    await server.run(listeners, stop, task_status)
 
 
 class _Server:
-    def __init__(self, app: App, limits: Limits) -> None:
+    def __init__(self, app: App, limits: Limits, room: Room) -> None:
         self._app = app
         self._limits = limits
         self._config = make_config()
-        self._slots = trio.Semaphore(limits.connections)
+        self._room = room
         self._open: set[Connection] = set()
 
     async def run(
@@ -94,7 +96,6 @@ class _Server:
     ) -> None:
         async with listener:
             while True:
-                await self._slots.acquire()
                 stream = await _accept_one(listener)
                 connection = Connection(
                     self._app,
@@ -102,6 +103,11 @@ class _Server:
                     config=self._config,
                     timeouts=self._limits.timeouts,
                 )
+                try:
+                    await self._room.enter(connection)
+                except BaseException:
+                    connection.close()
+                    raise
                 self._open.add(connection)  # here, so that a drain misses none
                 connections.start_soon(self._handle, connection)
 
@@ -113,7 +119,7 @@ class _Server:
         finally:
             connection.close()
             self._open.discard(connection)
-            self._slots.release()
+            self._room.leave(connection)
 
 
 async def _accept_one(listener: trio.SocketListener) -> trio.SocketStream:

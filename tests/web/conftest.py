@@ -22,6 +22,7 @@ from nixeryd.web.asgi import App
 from nixeryd.web.guard import Policy
 from nixeryd.web.listen import open_tcp
 from nixeryd.web.ports import Door
+from nixeryd.web.room import Room
 from nixeryd.web.serve import Limits, serve
 
 HANG = 20  # seconds after which a test that should not wait is given up
@@ -143,7 +144,9 @@ class Client(trio.abc.AsyncResource):
 
 
 @asynccontextmanager
-async def _serving(app: App, *, limits: Limits | None = None) -> AsyncIterator[Server]:
+async def _serving(
+    app: App, *, room: Room | None = None, limits: Limits | None = None
+) -> AsyncIterator[Server]:
     """Serve until the block ends; then drain, which must not hang."""
     (listener,) = open_tcp(["127.0.0.1:0"])
     server = Server(listener.socket.getsockname()[1], trio.Event())
@@ -153,6 +156,7 @@ async def _serving(app: App, *, limits: Limits | None = None) -> AsyncIterator[S
             app,
             [listener],
             stop=server.stop,
+            room=room,
             limits=limits or Limits(),
             task_status=task_status,
         )

@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import socket
+from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
@@ -14,6 +15,7 @@ import trio.testing
 from nixeryd.web.connection import Timeouts
 from nixeryd.web.http11 import Http11
 from nixeryd.web.listen import open_tcp
+from nixeryd.web.room import Room
 from nixeryd.web.serve import Limits, serve
 
 BIG = 64 * 1024 * 1024
@@ -247,18 +249,68 @@ async def test_an_app_that_does_not_listen_is_cancelled_when_its_client_leaves(s
             await cancelled.wait()
 
 
-async def test_more_connections_than_allowed_wait_their_turn(serving):
-    limits = Limits(connections=2)
-    async with serving(hello, limits=limits) as server:
+async def test_more_requests_than_there_is_room_for_wait_their_turn(serving):
+    go_on = trio.Event()
+
+    async def slow(scope, receive, send):
+        if scope["path"] == "/slow":
+            await go_on.wait()
+        await hello(scope, receive, send)
+
+    room = Room(2, patience=0)
+    async with serving(slow, room=room) as server:
         first, second = await server.connect(), await server.connect()
-        await first.request("GET", "/")
-        await second.request("GET", "/")
+        await first.ask("GET", "/slow")
+        await second.ask("GET", "/slow")
         async with await server.connect() as third:
             await third.ask("GET", "/3")
             await trio.testing.wait_all_tasks_blocked()
-            await first.aclose()
+            assert len(room) == 2
+            go_on.set()
+            assert (await first.answer()).body == b"/slow"
+            assert (await second.answer()).body == b"/slow"
             assert (await third.answer()).body == b"/3"
+        await first.aclose()
         await second.aclose()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("GET / HTT", id="half a request line"),
+        pytest.param("GET / HTTP/1.1\r\nhost: a\r\nx: ", id="half its headers"),
+        pytest.param("GET / HTTP/1.1\r\nhost: a\r\n\r\n", id="a whole request"),
+    ],
+)
+async def test_who_only_holds_a_connection_makes_room_for_who_asks(serving, said):
+    room = Room(10, patience=0.2)
+    async with serving(hello, room=room) as server, AsyncExitStack() as stack:
+        holders = []
+        for _ in range(15):
+            client = await server.connect()
+            stack.push_async_callback(client.aclose)
+            await client.send(said)
+            holders.append(client)
+        for number in range(3):
+            assert (await server.get(f"/{number}")).status == 200
+        # The first was idle for longest.
+        await holders[0].rest()
+        assert len(room) <= 10
+
+
+async def test_all_doors_share_the_room(serving):
+    room = Room(2, patience=0)
+    async with serving(hello, room=room) as main, serving(hello, room=room) as other:
+        first, second = await main.connect(), await other.connect()
+        await first.request("GET", "/")
+        await second.request("GET", "/")
+        assert len(room) == 2
+        assert (await other.get("/3")).status == 200
+        assert await first.rest() == b""
+        await first.aclose()
+        await second.aclose()
+    assert len(room) == 0
 
 
 async def test_hundreds_of_connections_are_served(serving):

@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 # PYTHON=… names another Python; ARGS=… goes to `nixeryd serve`, or to the benchmarks.
 
-.PHONY: run test lint bench torture format screenshots deb try-deb clean
+.PHONY: run test lint coverage bench torture format screenshots deb try-deb clean
 
 run:
 	@packaging/setup.sh run
@@ -14,6 +14,11 @@ test:
 lint:
 	@packaging/setup.sh test
 	@packaging/check.sh lint
+
+# All tests, their daemons included, in some 1.5 times the time of `make test`.
+coverage:
+	@packaging/setup.sh test
+	@packaging/coverage.sh $(ARGS)
 
 bench:
 	@packaging/setup.sh test

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.processes import bare_environment
+
 NIXERYD = Path(sys.executable).with_name("nixeryd")
 
 
 def run(*words, cwd=None, **variables):
-    environ = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-    }
     return subprocess.run(
         [NIXERYD, *words],
         check=False,
@@ -23,7 +21,7 @@ def run(*words, cwd=None, **variables):
         text=True,
         stdin=subprocess.DEVNULL,
         cwd=cwd,
-        env={**environ, **variables},
+        env=bare_environment(**variables),
         timeout=60,
     )
 

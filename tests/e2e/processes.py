@@ -145,6 +145,12 @@ def unmount_below(directory: Path) -> None:
         subprocess.run(["umount", "--lazy", place], check=False)
 
 
+def bare_environment(**more: str) -> dict[str, str]:
+    """Only what a child needs to run this very code, measured if we are."""
+    kept = ("PATH", "PYTHONPATH", "COVERAGE_PROCESS_CONFIG")
+    return {name: os.environ[name] for name in kept if name in os.environ} | more
+
+
 def environment(**changes: str | None) -> dict[str, str]:
     """Copy this process's environment with changes; None takes one away."""
     merged = os.environ | {k: v for k, v in changes.items() if v is not None}

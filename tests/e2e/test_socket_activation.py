@@ -1,7 +1,6 @@
 """systemd's socket activation, with systemd's own tool for trying it."""
 
 import http.client
-import os
 import signal
 import socket
 import stat
@@ -9,7 +8,13 @@ from pathlib import Path
 from typing import Self
 
 from tests.e2e.conftest import need
-from tests.e2e.processes import PATIENCE, Process, environment, run
+from tests.e2e.processes import (
+    PATIENCE,
+    Process,
+    bare_environment,
+    environment,
+    run,
+)
 from tests.e2e.registry import Registry
 from tests.e2e.serving import NIX_CONFIG, NIXERYD
 
@@ -25,16 +30,11 @@ class Activated:
         self.systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.systemd.bind(str(place / "notify"))
         self.systemd.settimeout(PATIENCE)
-        self.variables = {
+        self.variables = bare_environment() | {
             "HOME": str(place),
             "NIX_CONFIG": NIX_CONFIG,
             "XDG_RUNTIME_DIR": str(place / "run"),
             "NOTIFY_SOCKET": str(place / "notify"),
-            **{
-                name: os.environ[name]
-                for name in ("PATH", "PYTHONPATH")
-                if name in os.environ
-            },
             **variables,
         }
         self.process = Process(

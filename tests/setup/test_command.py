@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from nixeryd.setup.targets import UPSTREAMS
+from tests.e2e.processes import bare_environment
 
 CODE = """
 import importlib
@@ -26,8 +27,8 @@ MIRROR = {"registry-mirrors": ["http://127.0.0.1:5001"]}
 
 @pytest.fixture
 def environ(tmp_path):
-    kept = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm"}
-    return {**kept, "HOME": str(tmp_path / "home")}
+    home = str(tmp_path / "home")
+    return bare_environment(LANG="C.UTF-8", TERM="xterm", HOME=home)
 
 
 @pytest.fixture
@@ -232,9 +233,11 @@ def test_a_file_of_roots_gives_the_sudo_command(environ, of_root):
     code = (DROP_ROOT if os.geteuid() == 0 else "") + CODE
     path = f"{of_root}/nixeryd-test/daemon.json"
     arguments = ["docker", "--file", path, "--listen", "127.0.0.1:7000", "--yes"]
+    environ |= {"HOME": "/nonexistent"}
+    environ.pop("COVERAGE_PROCESS_CONFIG", None)  # nobody may write its file
     done = subprocess.run(
         [sys.executable, "-c", code, "setup", *arguments],
-        env={**environ, "HOME": "/nonexistent"},
+        env=environ,
         capture_output=True,
         text=True,
         check=False,

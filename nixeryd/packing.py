@@ -1,8 +1,8 @@
 """Packing: store paths become the bytes of a layer, in one pass.
 
 Reads each file once, hashes the tar (diff_id) and the blob (digest) as they
-stream by, and holds about a megabyte whatever the layer's size. Which bytes a
-tar has is decided in `images.tar`; here they are only gathered. Everything is
+stream by, and holds two mebibytes (`chunks`) whatever the layer's size. Which
+bytes a tar has is decided in `images.tar`; here they are only gathered. All is
 synchronous and made for a worker thread; reading and hashing release the GIL.
 
 What is written is the bytes, or the recipe by which they are made again
@@ -14,20 +14,23 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import zstandard
 from isal import isal_zlib
 
+from nixeryd.chunks import Chunks
 from nixeryd.images import tar
 from nixeryd.images.digests import Digest
 from nixeryd.images.recipes import Recorder
 from nixeryd.walking import PackingError, parents, walk
 
-CHUNK = 1 << 20
 # One level for everybody: digests must not depend on whose machine packed.
 GZIP_LEVEL = 1
 ZSTD_LEVEL = 3
+
+
+Checkpoint: TypeAlias = Callable[[], object]
 
 
 class Sink(Protocol):
@@ -54,7 +57,7 @@ def pack_store_paths(
     paths: Iterable[str],
     sink: Sink,
     compression: str,
-    checkpoint: Callable[[], object] = lambda: None,
+    checkpoint: Checkpoint = lambda: None,
 ) -> Packed:
     """Pack whole store paths, in the order of their names.
 
@@ -68,7 +71,7 @@ def pack_store_paths(
 def record_store_paths(
     paths: Iterable[str],
     sink: Sink,
-    checkpoint: Callable[[], object] = lambda: None,
+    checkpoint: Checkpoint = lambda: None,
 ) -> Packed:
     """Write the recipe of what `pack_store_paths` writes uncompressed."""
     sealed = time.time_ns()  # before anything is read
@@ -106,8 +109,37 @@ class _Nowhere:
         pass
 
 
+class _Blob:
+    """Takes the chunks of a tar, and compresses, hashes and writes them."""
+
+    def __init__(self, sink: Sink, compression: str) -> None:
+        self._sink = sink
+        self._compressor = _compressor(compression)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def take(self, chunk: memoryview) -> None:
+        if self._compressor is None:
+            self._sink.write(chunk)
+            self.size += len(chunk)
+        else:
+            self._write(self._compressor.compress(chunk))
+
+    def finish(self, diff_id: Digest) -> Packed:
+        digest = diff_id  # uncompressed, the tar is the blob: one hash is enough
+        if self._compressor is not None:
+            self._write(self._compressor.flush())
+            digest = Digest(self._hash.hexdigest())
+        return Packed(digest=digest, diff_id=diff_id, size=self.size)
+
+    def _write(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._sink.write(data)
+        self.size += len(data)
+
+
 class _Stream:
-    """Gathers tar bytes into chunks, hashes, compresses and writes them.
+    """Gathers the tar bytes of a layer.
 
     A `recorder` hears which of them are no file's, and of each file.
     """
@@ -115,66 +147,30 @@ class _Stream:
     def __init__(
         self, sink: Sink, compression: str, recorder: Recorder | None = None
     ) -> None:
-        self._sink = sink
         self._recorder = recorder
-        self._compressor = _compressor(compression)
-        self._tar_hash = hashlib.sha256()
-        # Uncompressed, the tar is the blob: one hash is enough.
-        self._blob_hash = (
-            self._tar_hash if self._compressor is None else hashlib.sha256()
-        )
-        self._buffer = bytearray()
-        self._size = 0
+        self._blob = _Blob(sink, compression)
+        # No cycle leads back here: buffers go as soon as the layer is done.
+        self._chunks = Chunks(self._blob.take)
 
     def add(self, data: bytes) -> None:
         if self._recorder is not None:
             self._recorder.add(data)
-        self.add_content(data)
+        self._chunks.add(data)
 
-    def begin_file(self, path: str, size: int) -> None:
-        """Begin a file, whose content follows."""
+    def add_file(self, source: str, size: int, checkpoint: Checkpoint) -> int:
+        """Add a file's content; give how many bytes it lacks of `size`."""
         if self._recorder is not None:
-            self._recorder.add_file(path, size)
-
-    def add_content(self, data: bytes) -> None:
-        """Add a piece of a file."""
-        self._buffer += data
-        if len(self._buffer) >= CHUNK:
-            self._flush()
-
-    def add_chunk(self, chunk: memoryview) -> None:
-        """Add a large piece of a file without copying it into the buffer."""
-        self._flush()
-        self._pass_on(chunk)
+            self._recorder.add_file(source, size)
+        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return self._chunks.read(fd, size, checkpoint)
+        finally:
+            os.close(fd)
 
     def finish(self) -> Packed:
         self.add(tar.TRAILER)
-        self._flush()
-        if self._compressor is not None:
-            self._write(self._compressor.flush())
-        return Packed(
-            digest=Digest(self._blob_hash.hexdigest()),
-            diff_id=Digest(self._tar_hash.hexdigest()),
-            size=self._size,
-        )
-
-    def _flush(self) -> None:
-        if self._buffer:
-            self._pass_on(self._buffer)
-            self._buffer.clear()
-
-    def _pass_on(self, data: bytearray | memoryview) -> None:
-        self._tar_hash.update(data)
-        if self._compressor is None:
-            self._sink.write(data)
-            self._size += len(data)
-        else:
-            self._write(self._compressor.compress(data))
-
-    def _write(self, data: bytes) -> None:
-        self._blob_hash.update(data)
-        self._sink.write(data)
-        self._size += len(data)
+        self._chunks.finish()
+        return self._blob.finish(Digest(self._chunks.hashed.hexdigest()))
 
 
 def _compressor(compression: str) -> _Compressor | None:
@@ -192,7 +188,7 @@ def _compressor(compression: str) -> _Compressor | None:
 
 
 def _add_store_paths(
-    stream: _Stream, paths: Iterable[str], checkpoint: Callable[[], object]
+    stream: _Stream, paths: Iterable[str], checkpoint: Checkpoint
 ) -> None:
     for parent in parents(paths := sorted(paths)):
         stream.add(tar.header(parent))
@@ -201,40 +197,8 @@ def _add_store_paths(
             checkpoint()
             stream.add(tar.header(entry))
             if entry.kind is tar.Kind.FILE:
-                _add_file(stream, source, entry.size, checkpoint)
-
-
-def _add_file(
-    stream: _Stream, source: str, size: int, checkpoint: Callable[[], object]
-) -> None:
-    stream.begin_file(source, size)
-    fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if size < CHUNK:
-            data = os.read(fd, size)
-            missing = size - len(data)
-            stream.add_content(data)
-        else:
-            missing = _add_large(stream, fd, size, checkpoint)
-    finally:
-        os.close(fd)
-    if missing:
-        message = f"{source} is {missing} bytes shorter than it was a moment ago"
-        raise PackingError(message)
-    stream.add(tar.padding(size))
-
-
-def _add_large(
-    stream: _Stream, fd: int, size: int, checkpoint: Callable[[], object]
-) -> int:
-    """Stream a file in chunks; give the number of bytes it lacks of `size`."""
-    buffer = memoryview(bytearray(CHUNK))
-    left = size
-    while left:
-        checkpoint()
-        count = os.readv(fd, [buffer[: min(left, CHUNK)]])
-        if not count:
-            break
-        stream.add_chunk(buffer[:count])
-        left -= count
-    return left
+                missing = stream.add_file(source, entry.size, checkpoint)
+                if missing:
+                    message = f"{source} has {missing} bytes less than a moment ago"
+                    raise PackingError(message)
+                stream.add(tar.padding(entry.size))

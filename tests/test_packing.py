@@ -10,9 +10,10 @@ import pytest
 import zstandard
 from hypothesis import given, settings, strategies as st
 
+from nixeryd.chunks import CHUNK
 from nixeryd.images import tar
 from nixeryd.images.digests import Digest
-from nixeryd.packing import CHUNK, PackingError, pack_entries, pack_store_paths
+from nixeryd.packing import PackingError, pack_entries, pack_store_paths
 
 
 class Bytes:
@@ -171,7 +172,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path):
         if calls == 2:
             os.truncate(large, CHUNK)
 
-    with pytest.raises(PackingError, match=r"large is \d+ bytes shorter"):
+    with pytest.raises(PackingError, match=r"large has \d+ bytes less"):
         pack_store_paths([str(large)], Bytes(), "none", shrink)
 
 

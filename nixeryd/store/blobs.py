@@ -18,6 +18,7 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.images.retention import Blob
 from nixeryd.store.leases import Leases
+from nixeryd.store.writeback import begin_writeback
 
 
 class StoreFullError(NixerydError):
@@ -32,6 +33,7 @@ class StoreUnusableError(NixerydError):
     is_passing = True
 
 
+_STRETCH = 8 << 20  # bytes that a disk writes in one go
 _UNUSABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -43,6 +45,7 @@ class Staged:
         self._path = path
         self.fd = fd
         self.size = 0
+        self._begun = 0  # so much of it is on its way to the disk
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes; raises `StoreFullError` when the disk is full."""
@@ -52,6 +55,12 @@ class Staged:
                 written = os.write(self.fd, view)
                 self.size += written
                 view = view[written:]
+        if self.size - self._begun >= _STRETCH:
+            self._begin_writeback()
+
+    def _begin_writeback(self) -> None:
+        begin_writeback(self.fd, range(self._begun, self.size))
+        self._begun = self.size
 
     def commit(self, digest: Digest) -> Path:
         """Make the bytes safe and visible under their digest."""

@@ -33,6 +33,16 @@ def test_a_committed_blob_is_read_back(blobs):
     assert blobs.path(digest).parent.name == digest.hex[:2]
 
 
+def test_a_large_blob_goes_to_the_disk_in_stretches_and_is_whole(blobs):
+    pieces = [os.urandom(1 << 20) for _ in range(20)]
+    digest = Digest.of(b"".join(pieces))
+    with blobs.stage() as staged:
+        for piece in pieces:
+            staged.write(piece)
+        staged.commit(digest)
+    assert Digest.of(blobs.read(digest)) == digest
+
+
 def test_what_is_not_committed_leaves_nothing(blobs, places):
     with pytest.raises(ValueError, match="stop"), blobs.stage() as staged:  # noqa: PT012
         staged.write(b"half")

@@ -142,7 +142,7 @@ install_clients() {
     mapfile -t wanted < <(missing skopeo=skopeo podman=podman runc=runc \
         dockerd=docker.io docker=docker.io docker-registry=docker-registry \
         ip=iproute2 systemd-analyze=systemd mandoc=mandoc man=man-db \
-        chromium=chromium \
+        chromium=chromium fusermount3=fuse3 \
         "/usr/lib/$(uname -m)-linux-gnu/libatomic.so.1=libatomic1" \
         /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core | sort -u)
     [ ${#wanted[@]} -eq 0 ] && return

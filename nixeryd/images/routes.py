@@ -72,14 +72,10 @@ class Nix:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """To be had from another registry, under that repository name of its own.
-
-    `via`: the nixeryds that were asked before us (see `via`).
-    """
+    """To be had from another registry, under that repository name of its own."""
 
     host: str
     repository: str
-    via: tuple[str, ...] = ()
 
 
 Destination = Nix | Upstream

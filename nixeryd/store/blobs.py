@@ -17,6 +17,7 @@ from pathlib import Path
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.images.retention import Blob
+from nixeryd.store.durable import fsync_directory, make_directories
 from nixeryd.store.leases import Leases
 from nixeryd.store.writeback import begin_writeback
 
@@ -67,10 +68,9 @@ class Staged:
         target = self._blobs.path(digest)
         with self._blobs.explain_errors():
             os.fsync(self.fd)
-            target.parent.mkdir(mode=0o700, exist_ok=True)
             is_new = not target.exists()
             self._path.rename(target)
-            _fsync_directory(target.parent)
+            fsync_directory(target.parent)
         if is_new:
             self._blobs.on_growth(self.size)
         return target
@@ -83,6 +83,9 @@ class Blobs:
         self._directory = directory / "sha256"
         self._prefix = f"{self._directory}/"
         self._staging = staging
+        # All at once: each would have to be made safe before the first blob in it.
+        with self.explain_errors():
+            make_directories(self._directory / f"{byte:02x}" for byte in range(256))
         self.leases = Leases()
         # Hears how many bytes were added, in whatever thread added them.
         self.on_growth: Callable[[int], None] = lambda _: None
@@ -201,11 +204,3 @@ class Blobs:
                     " another place with --data-dir"
                 ) from error
             raise
-
-
-def _fsync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

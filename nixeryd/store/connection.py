@@ -89,6 +89,17 @@ class Connection(sqlite3.Connection):
             return super().__exit__(kind, error, traceback)
 
 
+@contextmanager
+def durably(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit a transaction so that a power cut cannot take it, nor any before it."""
+    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        with connection:
+            yield
+    finally:
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+
 def connect(path: Path) -> Connection:
     """Open the index in `path`."""
     with explained(path):

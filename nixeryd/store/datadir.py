@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nixeryd.images.errors import NixerydError
+from nixeryd.store.durable import make_directories
 
 
 class DataDirError(NixerydError):
@@ -64,7 +65,8 @@ def open_data_dir(root: Path) -> Iterator[DataDir]:
     """
     places = DataDir(root)
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        make_directories((root,))
         lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise DataDirError(
@@ -100,13 +102,15 @@ def _lock(lock: int, root: Path) -> None:
 
 
 def _lay_out(places: DataDir) -> None:
-    for place in (
-        places.blobs / "sha256",
-        places.staging,
-        places.gcroots,
-        places.logs,
-        places.failures,
-    ):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directories(
+        (
+            places.blobs,
+            places.blobs / "sha256",
+            places.staging,
+            places.gcroots,
+            places.logs,
+            places.failures,
+        )
+    )
     for left_over in places.staging.iterdir():
         left_over.unlink()

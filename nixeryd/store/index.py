@@ -3,14 +3,16 @@
 A row is written only after the bytes it names are safe (`blobs.py`). With
 synchronous=NORMAL a power cut may lose the last rows, never the file's
 consistency (https://www.sqlite.org/wal.html#performance_considerations); a lost
-row costs a repacking. A look-up takes some 10 µs, so the daemon's own thread
-does it; a connection belongs to the thread that opened it.
+row costs a repacking. They are the last since a call of `sync`. A look-up takes
+some 10 µs, so the daemon's own thread does it; a connection belongs to the thread
+that opened it.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -84,13 +86,20 @@ class StoredManifest:
 class Index:
     """Rows about blobs; see the schema for what each table says."""
 
-    def __init__(self, connection: sqlite3.Connection, *, is_new: bool) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, *, is_new: bool
+    ) -> None:
         self._db = connection
+        self._path = path
         self.is_new = is_new  # it knows nothing of what may be there
         self.names = Names(connection)
         self.mirrored = Mirrored(connection)
         self.insides = Insides(connection)
         self._recent = Recent(connection)
+
+    def sync(self) -> None:
+        """Make all rows safe from a power cut. In a thread: it waits for the disk."""
+        _sync(self._path)
 
     def layer(self, key: str) -> LayerDescriptor | None:
         """Find the layer that was packed under this key."""
@@ -239,7 +248,7 @@ def open_index(path: Path) -> Iterator[Index]:
         with Reserve(path.with_name(RESERVE)).given_up():
             connection, is_new = _connect(path)
     try:
-        yield Index(connection, is_new=is_new)
+        yield Index(connection, path, is_new=is_new)
     finally:
         connection.close()
 
@@ -268,7 +277,14 @@ def _prepare(path: Path) -> tuple[sqlite3.Connection, bool]:
                 _SCHEMA + mirrored.SCHEMA + names.SCHEMA + insides.SCHEMA
             )
         connection.execute(f"PRAGMA user_version = {VERSION}")
+        _sync(path)  # what a crash left
     except BaseException:
         connection.close()
         raise
     return connection, version == 0
+
+
+def _sync(path: Path) -> None:
+    # No lock is on this file, or closing it would lose it.
+    with suppress(FileNotFoundError), path.with_name(f"{path.name}-wal").open() as log:
+        os.fsync(log.fileno())

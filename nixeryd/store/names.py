@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from nixeryd.images.digests import Digest
+from nixeryd.store.connection import durably
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pins (
@@ -27,7 +28,11 @@ CREATE TEMP VIEW names AS
     UNION ALL
     SELECT 'mirrored', upstream || '/' || repository, tag,
         upstream || '/' || repository, manifest, checked
-    FROM mirrored_tags WHERE NOT gone;
+    FROM mirrored_tags WHERE NOT gone OR EXISTS (
+        SELECT 1 FROM pins WHERE pins.kind = 'mirrored'
+        AND pins.image = mirrored_tags.upstream || '/' || mirrored_tags.repository
+        AND pins.tag = mirrored_tags.tag
+    );
 """
 
 _NAMES = """
@@ -97,8 +102,8 @@ class Names:
         return _read(self._db.execute(_NAMES + "WHERE manifest = ?", (str(manifest),)))
 
     def pin(self, name: Name) -> None:
-        """Keep what this name leads to, now and later."""
-        with self._db:
+        """Keep what this name leads to, now and later, and after a power cut."""
+        with durably(self._db):
             self._db.execute(
                 "INSERT OR REPLACE INTO pins VALUES (?, ?, ?)",
                 (name.kind, name.image, name.tag),
@@ -129,18 +134,14 @@ class Names:
         the blobs go and then the power.
         """
         gone = [name for text in manifests for name in self.of(Digest.parse(text))]
-        self._db.execute("PRAGMA synchronous = FULL")
-        try:
-            with self._db:
-                for columns, digests in ((_OF_MANIFEST, manifests), (_OF_BLOB, blobs)):
-                    for column in columns:
-                        table, _, field = column.partition(".")
-                        self._db.executemany(
-                            f"DELETE FROM {table} WHERE {field} = ?",  # noqa: S608  ours
-                            [(digest,) for digest in digests],
-                        )
-        finally:
-            self._db.execute("PRAGMA synchronous = NORMAL")
+        with durably(self._db):
+            for columns, digests in ((_OF_MANIFEST, manifests), (_OF_BLOB, blobs)):
+                for column in columns:
+                    table, _, field = column.partition(".")
+                    self._db.executemany(
+                        f"DELETE FROM {table} WHERE {field} = ?",  # noqa: S608  ours
+                        [(digest,) for digest in digests],
+                    )
         return gone
 
     def _unpin(self, name: Name) -> None:

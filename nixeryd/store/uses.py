@@ -1,7 +1,8 @@
 """When each manifest was last used: noted in memory, written now and then.
 
 No request waits for a write. What a crash loses is some seconds of notes, and
-all that depends on them is the order of eviction.
+all that depends on them is the order of eviction. What is used was often just
+made: so this is also when the index is made safe from a power cut.
 """
 
 import time
@@ -53,6 +54,12 @@ class Uses:
         except NixerydError as error:  # only the order of eviction suffers
             log.warning("uses cannot be written", error=str(error))
 
+    def _sync(self) -> None:
+        try:
+            self._index.sync()
+        except OSError as error:  # a power cut would cost what came last
+            log.warning("the index is not safe yet", error=str(error))
+
     async def run(self) -> None:
         """Write now and then, and when cancelled; asleep while nothing is noted."""
         try:
@@ -60,5 +67,6 @@ class Uses:
                 await self._noted.wait()
                 await trio.sleep(INTERVAL)
                 self.flush()
+                await trio.to_thread.run_sync(self._sync)
         finally:
             self.flush()

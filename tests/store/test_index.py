@@ -150,10 +150,9 @@ def test_a_full_disk_has_no_room_for_a_reserve(disk):
 
 
 def test_a_read_only_disk_is_a_clear_error(disk):
-    for place in ("blobs", "staging"):
+    for place in ("blobs", "blobs/sha256", "staging"):
         (disk / place).mkdir()
     blobs = Blobs(disk / "blobs", disk / "staging")
-    (disk / "blobs" / "sha256").mkdir()
     digest = blobs.put(b"kept")
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     for data in (b"kept", b"new"):

@@ -52,6 +52,20 @@ async def test_a_use_is_written_after_a_while_and_once(index, path, autojump_clo
         nursery.cancel_scope.cancel()
 
 
+async def test_what_was_written_is_made_safe_after_a_while(
+    index, path, autojump_clock, monkeypatch
+):
+    uses = Uses(index, Leases())
+    safe = []
+    monkeypatch.setattr(index, "sync", lambda: safe.append(used(path)))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(uses.run)
+        uses.manifest(MANIFEST.digest)
+        await trio.sleep(INTERVAL * 2)
+        assert safe == [used(path)]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_stop_writes_what_is_noted(index, path):
     uses = Uses(index, Leases(), now=lambda: 5.0)
     async with trio.open_nursery() as nursery:

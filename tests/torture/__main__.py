@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trio
 
+from tests.torture.disk import why_not
 from tests.torture.rounds import torture
 
 
@@ -16,11 +17,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
+    if (reason := why_not()) is not None:
+        print(f"no power cuts, only kills: {reason}")
     with tempfile.TemporaryDirectory(prefix="torture-") as place:
         run = partial(torture, Path(place), chosen.seed, chosen.rounds, say=_say)
         ledger, counts = trio.run(run)
     print(f"\nseed: {chosen.seed}, {counts}")
-    for loss in ledger.losses:
+    for loss in ledger.losses[:20]:
         print(f"LOST {loss}")
     return 1 if ledger.losses else 0
 

@@ -1,14 +1,17 @@
 """What must be so on the disk at any moment, also right after a SIGKILL.
 
 Whatever the index names is there, whole, with its digest; and a manifest that a build
-made has all its blobs. The daemon is not running when this looks.
+made has all its blobs. The daemon is not running when this looks, at a copy of the
+index: reading the write-ahead log would mend what the next start must mend.
 """
 
 import hashlib
 import json
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 
@@ -18,7 +21,7 @@ def broken(data: Path) -> Iterator[str]:
         return  # killed before it was made
     if (data / "index.sqlite.broken").exists():
         yield "the index was put aside as broken"
-    with closing(sqlite3.connect(data / "index.sqlite")) as index:
+    with _copy_of_index(data) as index:
         (verdict,) = index.execute("PRAGMA integrity_check").fetchone()
         if verdict != "ok":
             yield f"index: {verdict}"
@@ -28,6 +31,16 @@ def broken(data: Path) -> Iterator[str]:
             return  # killed while it was made
         yield from _broken_blobs(data, index)
         yield from _broken_manifests(data, index)
+
+
+@contextmanager
+def _copy_of_index(data: Path) -> Iterator[sqlite3.Connection]:
+    with tempfile.TemporaryDirectory() as place:
+        for name in ("index.sqlite", "index.sqlite-wal"):
+            if (data / name).exists():
+                shutil.copy(data / name, place)
+        with closing(sqlite3.connect(Path(place) / "index.sqlite")) as index:
+            yield index
 
 
 def _broken_blobs(data: Path, index: sqlite3.Connection) -> Iterator[str]:

@@ -1,26 +1,28 @@
 """Rounds: start, look, make traffic, kill; and again.
 
-In each round the daemon is killed at a random moment, sometimes while it starts. Then
-the disk is looked at, and after the next start what had been pulled is pulled again
-and must be the same bytes.
+In each round the daemon is killed at a random moment, sometimes while it starts; often
+the disk loses its power at the same moment. Then the disk is looked at, and after the
+next start what had been pulled is pulled again and must be the same bytes.
 """
 
 import random
 import re
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import httpx
 import trio
 
 from tests.e2e.serving import Daemon
+from tests.torture.disk import LossyDisk, lossy_disk, why_not
 from tests.torture.invariants import broken, left_over
 from tests.torture.ledger import Ledger
 from tests.torture.traffic import Broken, Clients, Wrong, make_traffic
 from tests.torture.world import World, open_world
 
 MEAN = 1.5  # seconds of traffic before a kill
+CUTS = 0.5  # of the kills take the disk's power too
 PULLED_AGAIN = 4  # of the images, in each round; all of them at the end
 
 
@@ -34,16 +36,24 @@ async def torture(
     """Go through so many rounds; give the ledger, and its line of counts."""
     ledger = Ledger()
     async with open_world(place, seed) as world:
-        for number in range(rounds):
-            await _round(world, ledger, random.Random(f"{seed} {number}"))
-            say(f"{number + 1}/{rounds} {ledger.counts(world.lies.told)}")
-            if ledger.losses:
-                break
-        await _end(world, ledger)
+        with _disk(place / "data", seed) as disk:
+            for number in range(rounds):
+                await _round(world, disk, ledger, random.Random(f"{seed} {number}"))
+                say(f"{number + 1}/{rounds} {ledger.counts(world.lies.told)}")
+                if ledger.losses:
+                    break
+            await _end(world, ledger)
         return ledger, ledger.counts(world.lies.told)
 
 
-async def _round(world: World, ledger: Ledger, rng: random.Random) -> None:
+def _disk(place: Path, seed: int) -> AbstractContextManager[LossyDisk | None]:
+    return nullcontext() if why_not() else lossy_disk(place, seed)
+
+
+async def _round(
+    world: World, disk: LossyDisk | None, ledger: Ledger, rng: random.Random
+) -> None:
+    is_cut = rng.random() < CUTS
     daemon = world.start()
     try:
         if rng.random() < 0.1:
@@ -52,13 +62,17 @@ async def _round(world: World, ledger: Ledger, rng: random.Random) -> None:
             await _live(daemon, world, ledger, rng)
     finally:
         await trio.to_thread.run_sync(daemon.process.kill)
-    ledger.kills += 1
+    if disk is not None and is_cut:
+        await trio.to_thread.run_sync(disk.cut_power)
+        ledger.power_cuts += 1
+    else:
+        ledger.kills += 1
     ledger.evicted += len(re.findall(r"\bevicted\b", daemon.process.output))
     ledger.builds += len(re.findall(r"\bcached=False\b", daemon.process.output))
     if "Traceback" in daemon.process.output:
         ledger.lose(f"a traceback: {daemon.process.output[-3000:]}")
     for what in broken(daemon.data):
-        ledger.lose(f"after a kill: {what}")
+        ledger.lose(f"after a {'power cut' if is_cut else 'kill'}: {what}")
 
 
 async def _live(

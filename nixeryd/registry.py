@@ -5,7 +5,10 @@ name alone; neither is ever asked about the other's names.
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import assert_never
+
+import structlog
 
 from nixeryd.builder.builder import Builder
 from nixeryd.images.digests import Digest
@@ -27,9 +30,12 @@ from nixeryd.images.served import (
     Patience,
     TagPage,
 )
+from nixeryd.images.via import LONGEST, read_via
 from nixeryd.mirror.download import ArrivingBlob
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.store.uses import Uses
+
+log = structlog.get_logger()
 
 
 class Registry:
@@ -119,10 +125,17 @@ class Registry:
             own_hosts=self._own_hosts,
             nix_prefixes=self.nix_prefixes,
         )
-        if isinstance(destination, Upstream) and self._mirror.via in origin.via:
-            raise RegistryError(
-                ErrorCode.NAME_UNKNOWN,
-                f"{destination.host} is asked for at this daemon by itself: its url in"
-                " the configuration leads back here",
-            )
+        if isinstance(destination, Upstream):
+            return self._not_in_a_circle(destination, read_via(origin.via))
         return destination
+
+    def _not_in_a_circle(self, destination: Upstream, via: tuple[str, ...]) -> Upstream:
+        if self._mirror.via in via or len(via) > LONGEST:
+            reason = (
+                f"{destination.host} is asked for at this daemon by itself: its url in"
+                " the configuration leads back here"
+            )
+            # Who asked is a mirror, which tells its client only that it is not there.
+            log.error(reason, through=via)
+            raise RegistryError(ErrorCode.NAME_UNKNOWN, reason)
+        return replace(destination, via=via)

@@ -7,6 +7,7 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md
 https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -62,6 +63,10 @@ class ImageIndex:
     manifests: tuple[Descriptor, ...]
 
 
+# Bytes; also for all of an image together: what counts them has no more bits.
+_LARGEST = 2**63 - 1
+
+
 class _Platform(msgspec.Struct):
     os: str = ""
     architecture: str = ""
@@ -70,7 +75,7 @@ class _Platform(msgspec.Struct):
 
 class _Descriptor(msgspec.Struct):
     digest: str
-    size: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    size: Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
     platform: _Platform | None = None
 
 
@@ -88,9 +93,9 @@ def read_descriptors(body: bytes, media_type: str) -> Image | ImageIndex:
     try:
         if media_type in _INDEX_TYPES:
             index = msgspec.json.decode(body, type=_Index)
-            return ImageIndex(tuple(map(_descriptor, index.manifests)))
+            return ImageIndex(_descriptors(index.manifests))
         image = msgspec.json.decode(body, type=_Image)
-        return Image(tuple(map(_descriptor, (image.config, *image.layers))))
+        return Image(_descriptors((image.config, *image.layers)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableManifest(f"a manifest that names no image: {error}") from error
     except RegistryError as error:
@@ -113,6 +118,13 @@ def _fits(theirs: Platform, ours: Platform) -> bool:
     return (theirs.os, theirs.architecture) == (ours.os, ours.architecture) and len(
         variants
     ) < 2  # noqa: PLR2004
+
+
+def _descriptors(found: Iterable[_Descriptor]) -> tuple[Descriptor, ...]:
+    parts = tuple(map(_descriptor, found))
+    if sum(part.size for part in parts) > _LARGEST:
+        raise UnreadableManifest("a manifest of more bytes than there can be")
+    return parts
 
 
 def _descriptor(found: _Descriptor) -> Descriptor:

@@ -72,10 +72,14 @@ class Nix:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """To be had from another registry, under that repository name of its own."""
+    """To be had from another registry, under that repository name of its own.
+
+    `via`: the nixeryds that were asked before us (see `via`).
+    """
 
     host: str
     repository: str
+    via: tuple[str, ...] = ()
 
 
 Destination = Nix | Upstream

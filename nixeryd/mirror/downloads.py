@@ -40,6 +40,8 @@ RESUMING = Pace(attempts=6, first_wait=0.5)
 _PROGRESS = 1 << 20
 # Bytes between the network and the disk, and as many in the write under way.
 _BUFFERED = 2 << 20
+# Bytes of a blob whose size is not told, as it is by all known registries.
+LARGEST_UNTOLD = 1 << 30
 
 
 class Downloads:
@@ -96,6 +98,9 @@ class Downloads:
             self._end(download, _first(group))
         except* OSError as group:
             self._end(download, NixerydError(f"cannot be stored: {_first(group)}"))
+        except* Exception:
+            log.exception("a download failed", blob=str(download.digest))
+            self._end(download, NixerydError("a defect of nixeryd: see its log"))
         finally:
             # Cancelled, or a defect: nobody may wait for ever.
             self._end(download, Stopping())
@@ -172,8 +177,9 @@ class Downloads:
                         piece = chunk[surplus:]
                         surplus -= len(chunk) - len(piece)
                         if piece:
-                            await pieces.put(piece)
                             received += len(piece)
+                            self._check_end(upstream, download, received)
+                            await pieces.put(piece)
                 if download.size not in (None, received):
                     raise UpstreamBroken(
                         upstream.name,
@@ -195,6 +201,18 @@ class Downloads:
             else:
                 return
             await self._pace.sleep(wait)
+
+    def _check_end(self, upstream: Upstream, download: Download, received: int) -> None:
+        """Break off what goes on after its end, or has none."""
+        if download.size is not None and received > download.size:
+            raise UpstreamBroken(
+                upstream.name, f"goes on after a blob's {download.size} bytes"
+            )
+        if download.size is None and received > LARGEST_UNTOLD:
+            raise UpstreamBroken(
+                upstream.name,
+                f"sent {LARGEST_UNTOLD} bytes without saying how large the blob is",
+            )
 
     def _wait(self, error: UpstreamUnreachable, failures: int) -> float:
         error.transient = True  # a new connection is a new chance

@@ -165,7 +165,7 @@ class Mirror:
 
     def _find(self, route: Route) -> tuple[Upstream, Place]:
         return (
-            self._upstreams.clients[route.host],
+            self._upstreams.clients[route.host].behind(route.via),
             Place(route.host, route.repository),
         )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
+import structlog
 import trio
 
 from nixeryd.images.descriptors import (
@@ -28,12 +29,17 @@ from nixeryd.mirror.download import Download
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.progress import Blob, Done, Event, Failed, Phase, Warned
 
+log = structlog.get_logger()
+
 # As many as dockerd fetches side by side.
 _SIDE_BY_SIDE = 3
 _NEWS_EVERY = 0.1  # seconds
 _BEHIND = 10_000  # events a watcher may be behind
 # An index may name indexes; nobody makes three levels of them.
 _DEEPEST = 3
+# The largest indexes that are made have a few dozen, of a few dozen blobs each.
+_MOST_MANIFESTS = 1000
+_MOST_BLOBS = 10_000
 
 _Tell: TypeAlias = Callable[[Event], None]
 
@@ -76,13 +82,18 @@ class Prefetch:
                 while isinstance(error, BaseExceptionGroup):
                     error = error.exceptions[0]
                 _send(send, Failed(message=str(error)))
+            except* Exception:
+                log.exception("a pull failed", image=str(wanted.route))
+                _send(send, Failed(message="a defect of nixeryd: see its log"))
 
     async def _fetch(self, wanted: Wanted, tell: _Tell) -> Done:
         tell(Phase(phase="resolve"))
         top = await self._mirror.manifest(wanted.route, wanted.reference)
         if top.warning is not None:
             tell(Warned(message=top.warning))
-        blobs = await self._blobs_of(wanted, top)
+        blobs = await self._blobs_of(wanted, top, set())
+        if len(blobs) > _MOST_BLOBS:
+            raise _too_much(wanted, f"{_MOST_BLOBS} blobs")
         tell(Phase(phase="fetch"))
         slots = trio.CapacityLimiter(_SIDE_BY_SIDE)
         fetched: list[Digest] = []
@@ -97,7 +108,7 @@ class Prefetch:
         )
 
     async def _blobs_of(
-        self, wanted: Wanted, manifest: Manifest, depth: int = 0
+        self, wanted: Wanted, manifest: Manifest, seen: set[Digest], depth: int = 0
     ) -> dict[Digest, Descriptor]:
         """Fetch the manifests below this one; give the blobs that they name."""
         named = read_descriptors(manifest.body, manifest.media_type)
@@ -111,8 +122,13 @@ class Prefetch:
             chosen = (only,)
         blobs: dict[Digest, Descriptor] = {}
         for child in chosen if depth < _DEEPEST else ():
+            if child.digest in seen:
+                continue
+            seen.add(child.digest)
+            if len(seen) > _MOST_MANIFESTS:
+                raise _too_much(wanted, f"{_MOST_MANIFESTS} manifests")
             below = await self._mirror.manifest(wanted.route, child.digest)
-            blobs |= await self._blobs_of(wanted, below, depth + 1)
+            blobs |= await self._blobs_of(wanted, below, seen, depth + 1)
         return blobs
 
     async def _blob(
@@ -150,6 +166,13 @@ def _send(send: trio.MemorySendChannel[Event], event: Event) -> None:
         send.send_nowait(event)
     except trio.BrokenResourceError:
         return  # the watcher has left
+
+
+def _too_much(wanted: Wanted, limit: str) -> NixerydError:
+    return NixerydError(
+        f"{wanted.route.host}/{wanted.route.repository} names more than {limit}: that"
+        " is no image"
+    )
 
 
 def _not_for(wanted: Wanted, manifests: tuple[Descriptor, ...]) -> RegistryError:

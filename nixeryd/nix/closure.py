@@ -1,6 +1,6 @@
-"""Read a closure: `nix path-info --json --recursive`.
+"""Read a closure: from Nix's database (`storedb`), or `nix path-info --recursive`.
 
-Its JSON has had four shapes, told apart by themselves:
+The latter's JSON has had four shapes, told apart by themselves:
 a list (Nix up to 2.18, and Lix); a map from full paths (2.19); and with
 "version" 2 or 3 a map from base names beside "storeDir" (2.33, 2.35).
 
@@ -11,10 +11,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import trio
+
 from nixeryd.images.closures import Closure, PathInfo
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix import messages
 from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.nix.storedb import read_closure
 
 # From here on --json alone warns and is to become an error; before it, the flag is one.
 _JSON_FORMAT_SINCE = (2, 33)
@@ -24,6 +27,10 @@ async def query_closure(nix: Nix, roots: Sequence[str]) -> Closure:
     """Give the closure of store paths that are valid; raises `NixerydError`."""
     if not roots:
         return {}
+    if not nix.is_remote:
+        known = await trio.to_thread.run_sync(read_closure, nix.database, roots)
+        if known is not None:
+            return known
     return await _query(nix, "the closure", ["--recursive", *roots])
 
 

@@ -45,8 +45,15 @@ class Nix:
     @property
     def is_remote(self) -> bool:
         """Whether the store is not this machine's file system."""
-        remote = self.environment.get("NIX_REMOTE") or os.environ.get("NIX_REMOTE", "")
-        return remote not in ("", "auto", "local", "daemon")
+        return self._variable("NIX_REMOTE") not in ("", "auto", "local", "daemon")
+
+    @property
+    def database(self) -> Path:
+        """Where Nix keeps what it knows of the store, if that is local."""
+        return Path(self._variable("NIX_STATE_DIR") or "/nix/var/nix", "db/db.sqlite")
+
+    def _variable(self, name: str) -> str:
+        return self.environment.get(name) or os.environ.get(name, "")
 
     async def run(
         self,

@@ -8,17 +8,20 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull
 """
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import quote, urlencode
 
 import httpx
+import trio
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.trust import same_origin
+from nixeryd.images.via import render_via
 from nixeryd.upstream.blobs import BlobStream, read_extent
 from nixeryd.upstream.bodies import open_body, read_body
 from nixeryd.upstream.credentials import LoginSource, anonymous
+from nixeryd.upstream.errors import UpstreamUnreachable
 from nixeryd.upstream.exchange import Exchange, Question
 from nixeryd.upstream.manifests import (
     ACCEPT,
@@ -35,14 +38,27 @@ from nixeryd.upstream.ratelimit import RateLimit
 from nixeryd.upstream.tags import MAX_TAGS, TagsPage, read_tags
 from nixeryd.upstream.tokens import Authorizer
 
+# Seconds for all of an answer that is no blob, with its logins, redirects and repeats:
+# each piece in its time (network.TIMEOUT) could go on for ever.
+WHOLE = 300
+
 
 class Upstream:
     """One upstream registry. Any number of tasks may ask at the same time."""
 
-    def __init__(self, name: str, url: str, exchange: Exchange) -> None:
+    def __init__(
+        self, name: str, url: str, exchange: Exchange, via: tuple[str, ...]
+    ) -> None:
         self.name = name
         self.url = url.rstrip("/")
         self._exchange = exchange
+        self._via = via
+
+    def behind(self, via: tuple[str, ...]) -> "Upstream":
+        """Give the same client, for what other nixeryds asked us for."""
+        if not via:
+            return self
+        return Upstream(self.name, self.url, self._exchange, (*via, *self._via))
 
     def __repr__(self) -> str:
         return f"<Upstream {self.name}>"
@@ -57,7 +73,7 @@ class Upstream:
     ) -> ManifestHead:
         """Ask what a tag is at (HEAD: free of Docker Hub's quota)."""
         question = self._manifest("HEAD", repository, reference)
-        async with self._exchange.ask(question) as response:
+        async with self._ask_in_time(question) as response:
             headers = response.headers
             length = headers.get("Content-Length", "")
             return ManifestHead(
@@ -74,7 +90,7 @@ class Upstream:
     ) -> FetchedManifest:
         """Fetch a manifest or an index, checked; UpstreamBroken if it is none."""
         question = self._manifest("GET", repository, reference)
-        async with self._exchange.ask(question) as response:
+        async with self._ask_in_time(question) as response:
             body = await self._read(response, MAX_MANIFEST, question.what)
             return check_manifest(
                 self.name,
@@ -91,8 +107,9 @@ class Upstream:
             self._path(repository, "blobs", str(digest)),
             repository,
             f"a blob of {repository}",
+            self._headers(),
         )
-        async with self._exchange.ask(question) as response:
+        async with self._ask_in_time(question) as response:
             size, _ = read_extent(self.name, response, 0)
             return size
 
@@ -109,7 +126,7 @@ class Upstream:
             self._path(repository, "blobs", str(digest)),
             repository,
             f"a blob of {repository}",
-            {"Range": f"bytes={offset}-"} if offset else {},
+            self._headers({"Range": f"bytes={offset}-"} if offset else {}),
         )
         async with self._exchange.ask(question) as response:
             size, start = read_extent(self.name, response, offset)
@@ -123,10 +140,24 @@ class Upstream:
         asked = {"n": n, "last": last}
         query = urlencode({key: v for key, v in asked.items() if v is not None})
         url = self._path(repository, "tags", "list") + (f"?{query}" if query else "")
-        question = Question("GET", url, repository, f"the tags of {repository}")
-        async with self._exchange.ask(question) as response:
+        question = Question(
+            "GET", url, repository, f"the tags of {repository}", self._headers()
+        )
+        async with self._ask_in_time(question) as response:
             body = await self._read(response, MAX_TAGS, question.what)
             return read_tags(self.name, body, response.headers.get("Link"))
+
+    @asynccontextmanager
+    async def _ask_in_time(self, question: Question) -> AsyncIterator[httpx.Response]:
+        """Ask for something small: all of it has to come before long."""
+        try:
+            with trio.fail_after(WHOLE):
+                async with self._exchange.ask(question) as response:
+                    yield response
+        except trio.TooSlowError as error:
+            raise UpstreamUnreachable(
+                self.name, f"took more than {WHOLE} s for {question.what}"
+            ) from error
 
     def _manifest(
         self, method: str, repository: str, reference: Digest | str
@@ -136,8 +167,11 @@ class Upstream:
             self._path(repository, "manifests", str(reference)),
             repository,
             f"the manifest of {repository}",
-            {"Accept": ACCEPT},
+            self._headers({"Accept": ACCEPT}),
         )
+
+    def _headers(self, headers: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {"Via": render_via(self._via), **(headers or {})}
 
     def _path(self, repository: str, *rest: str) -> str:
         parts = (*repository.split("/"), *rest)
@@ -183,4 +217,4 @@ async def open_upstream(  # noqa: PLR0913  by keyword, with defaults
     url = _registry_url(name, url)
     async with open_client(name, url, via=via, context=certificates) as client:
         authorizer = Authorizer(name, url, client, login, pace)
-        yield Upstream(name, url, Exchange(name, client, authorizer, pace))
+        yield Upstream(name, url, Exchange(name, client, authorizer, pace), (via,))

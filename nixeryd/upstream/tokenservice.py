@@ -33,6 +33,9 @@ MARGIN = 10.0
 
 _DOING = "asking its token service"
 
+# OverflowError: a number of hundreds of digits.
+_UNREADABLE = (ValueError, RecursionError, AttributeError, TypeError, OverflowError)
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -119,7 +122,7 @@ class TokenService:
             reply = json.loads(body or b"")
             token = reply.get("token") or reply.get("access_token")
             life = float(reply.get("expires_in") or DEFAULT_LIFE)
-        except (ValueError, RecursionError, AttributeError, TypeError):
+        except _UNREADABLE:
             token, life = None, 0.0
         if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
             raise UpstreamBroken(

@@ -54,11 +54,16 @@ class Http11(H11Protocol):
     """hypercorn's HTTP/1.1: less upgrades, plus files, and closing in a drain."""
 
     _head = b""  # headers that were not sent yet
+    _is_last = False  # whether the connection ends with this response
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Never switch protocols: RFC 9110, 7.8 lets a server ignore Upgrade."""
 
     async def _create_stream(self, request: h11.Request) -> None:
+        # RFC 9112, 6.1: chunked and a Content-Length "ought to be handled as an
+        # error", and "the server MUST close the connection after responding".
+        names = {name for name, _ in request.headers}
+        self._is_last = names >= {b"transfer-encoding", b"content-length"}
         self.stream = Stream(
             self.app,
             self.config,
@@ -85,7 +90,7 @@ class Http11(H11Protocol):
         match event:
             case FileData():
                 await self._send_file(event)
-            case Response() if self.context.terminated.is_set():
+            case Response() if self._is_last or self.context.terminated.is_set():
                 headers = [*event.headers, (b"connection", b"close")]
                 await super().stream_send(replace(event, headers=headers))
             case _:

@@ -1,8 +1,8 @@
 """Turns: so many builds at once, the others wait, and too many are refused.
 
-What waits holds nothing: no process, no file, no directory. The next turn is for a
-build that somebody still waits for, of the client whose last turn is longest ago: one
-that asks for a thousand images is only in its own way.
+What waits holds nothing: no process, no file, no directory. The next turn is the
+client's whose last turn is longest ago: one that asks for a thousand images is only in
+its own way. What nobody waits for any more when its turn comes is not begun.
 """
 
 from collections.abc import AsyncIterator
@@ -34,15 +34,31 @@ class TooMany(RegistryError):  # noqa: N818  what happened, not what it is
         )
 
 
+class Abandoned(RegistryError):  # noqa: N818  what happened, not what it is
+    """Nobody waited for a build before it had begun (429)."""
+
+    is_passing = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            ErrorCode.TOOMANYREQUESTS,
+            "this build had to wait for its turn, and nobody waited for it; ask again",
+        )
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
     askers: Askers
     decided: trio.Event = field(default_factory=trio.Event)
-    is_refused: bool = False
+    is_dropped: bool = False
 
     @property
     def is_abandoned(self) -> bool:
         return self.askers.seconds_without > ABANDONED
+
+    def drop(self) -> None:
+        self.is_dropped = True
+        self.decided.set()
 
 
 class Turns:
@@ -63,23 +79,19 @@ class Turns:
     def check(self) -> None:
         """Raise `TooMany` if no more may wait.
 
-        One that nobody waits for any more gives up its place.
+        Those that nobody waits for any more give up their places.
         """
         if len(self._waiting) < WAITING:
             return
-        for waiting in self._waiting:
-            if waiting.is_abandoned:
-                self._waiting.remove(waiting)
-                waiting.is_refused = True
-                waiting.decided.set()
-                return
-        raise TooMany
+        self._drop_abandoned()
+        if len(self._waiting) >= WAITING:
+            raise TooMany
 
     @asynccontextmanager
     async def one(self, askers: Askers | None = None) -> AsyncIterator[None]:
         """Wait for a turn, and have it until the end of the block.
 
-        `askers` wait for what it is for, as far as is known.
+        `askers` wait for what it is for, as far as is known. Raises `Abandoned`.
         """
         waiting = _Waiting(Askers() if askers is None else askers)
         self._waiting.append(waiting)
@@ -89,11 +101,11 @@ class Turns:
         except trio.Cancelled:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
-            elif not waiting.is_refused:
+            elif not waiting.is_dropped:
                 self._end()
             raise
-        if waiting.is_refused:
-            raise TooMany
+        if waiting.is_dropped:
+            raise Abandoned
         try:
             yield
         finally:
@@ -104,6 +116,9 @@ class Turns:
         self._grant()
 
     def _grant(self) -> None:
+        if not self._waiting or self._running >= self._at_once:
+            return
+        self._drop_abandoned()
         while self._waiting and self._running < self._at_once:
             waiting = min(self._waiting, key=self._rank)
             self._waiting.remove(waiting)
@@ -116,6 +131,11 @@ class Turns:
             here = {name for one in self._waiting for name in one.askers}
             self._served = {k: turn for k, turn in self._served.items() if k in here}
 
-    def _rank(self, waiting: _Waiting) -> tuple[bool, int]:
+    def _drop_abandoned(self) -> None:
+        for waiting in [one for one in self._waiting if one.is_abandoned]:
+            self._waiting.remove(waiting)
+            waiting.drop()
+
+    def _rank(self, waiting: _Waiting) -> int:
         turns = (self._served.get(name, 0) for name in waiting.askers)
-        return waiting.is_abandoned, min(turns, default=0)
+        return min(turns, default=0)

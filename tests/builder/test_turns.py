@@ -5,7 +5,7 @@ import trio
 import trio.testing
 
 from nixeryd.builder import turns
-from nixeryd.builder.turns import TooMany
+from nixeryd.builder.turns import Abandoned, TooMany
 from nixeryd.flight import Askers, Stopping
 from nixeryd.images.errors import RegistryError
 from tests.builder.conftest import open_builder
@@ -91,7 +91,7 @@ async def test_who_asks_for_much_does_not_hold_up_another_client(busy, monkeypat
     assert order[2:] == [f"crawler {number}" for number in range(1, 4)]
 
 
-async def test_what_nobody_waits_for_comes_last_and_gives_up_its_place(
+async def test_what_nobody_waits_for_is_not_begun_and_gives_up_its_place(
     busy, autojump_clock
 ):
     order = []
@@ -100,8 +100,8 @@ async def test_what_nobody_waits_for_comes_last_and_gives_up_its_place(
         try:
             async with busy.turns.one(askers):
                 order.append(name)
-        except TooMany:
-            order.append(f"{name} is refused")
+        except Abandoned:
+            order.append(f"{name} is dropped")
 
     async with trio.open_nursery() as nursery, busy.turns.one():
         for number in range(2):
@@ -112,8 +112,12 @@ async def test_what_nobody_waits_for_comes_last_and_gives_up_its_place(
         await trio.sleep(turns.ABANDONED + 1)
         busy.turns.check()
         nursery.start_soon(wait, "new", Askers())
+        nursery.start_soon(wait, "left again", Askers())
         await trio.testing.wait_all_tasks_blocked()
-    assert order == ["left 0 is refused", "new", "left 1"]
+        assert sorted(order) == ["left 0 is dropped", "left 1 is dropped"]
+        order.clear()
+        await trio.sleep(turns.ABANDONED - 1)
+    assert sorted(order) == ["left again", "new"]
 
 
 async def test_a_turn_that_is_cancelled_is_given_back(busy):

@@ -47,6 +47,7 @@ builtins.listToAttrs (builtins.genList package 500)
     mkdir -p "$out/etc"
     echo "tcp 6 TCP" > "$out/etc/protocols"
   '';
+  big = build "big" "head -c 32000000 /dev/zero > $out";
   breaks = build "breaks-${seed}" "exit 3";
   throws = throw "never, ${seed}";
 }

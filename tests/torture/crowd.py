@@ -1,0 +1,143 @@
+"""Crowds: clients that hold connections, read slowly, or ask for thousands of names."""
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import trio
+
+from tests.e2e.registry import MANIFEST_TYPE
+from tests.e2e.serving import Daemon
+
+_HOST = "Host: localhost\r\n"
+_ACCEPT = f"Accept: {MANIFEST_TYPE}\r\n"
+HALF_OPEN = {
+    "nothing": "",
+    "half a request line": "GET /v2/n1/mani",
+    "endless headers": f"GET /v2/ HTTP/1.1\r\n{_HOST}X-Endless: ",
+    "a body that never comes": f"POST /api/v1/pull HTTP/1.1\r\n{_HOST}"
+    "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
+}
+
+
+class Crowd:
+    """Connections of our own, kept open until the block ends."""
+
+    def __init__(self, port: int, nursery: trio.Nursery) -> None:
+        self._port = port
+        self._nursery = nursery
+        self._stack = AsyncExitStack()
+        self.streams: list[trio.SocketStream] = []
+
+    async def connect(self, said: str) -> trio.SocketStream:
+        """Connect and say this, and no more."""
+        stream = await trio.open_tcp_stream("127.0.0.1", self._port)
+        self._stack.push_async_callback(trio.aclose_forcefully, stream)
+        self.streams.append(stream)
+        with suppress(trio.BrokenResourceError):
+            await stream.send_all(said.encode())
+        return stream
+
+    async def half_open(self, kind: str, count: int) -> None:
+        """Connect so often and say what is never a whole request."""
+        for _ in range(count):
+            stream = await self.connect(HALF_OPEN[kind])
+            if kind == "endless headers":
+                self._nursery.start_soon(_dribble, stream)
+
+    async def slow_readers(self, path: str, count: int) -> None:
+        """Ask so often for something large, and read a byte a second."""
+        for _ in range(count):
+            stream = await self.connect(f"GET {path} HTTP/1.1\r\n{_HOST}\r\n")
+            self._nursery.start_soon(_sip, stream)
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+async def _dribble(stream: trio.SocketStream) -> None:
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        while True:
+            await stream.send_all(b"x")
+            await trio.sleep(1)
+
+
+async def _sip(stream: trio.SocketStream) -> None:
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        while await stream.receive_some(1):  # noqa: ASYNC110  it is what they do
+            await trio.sleep(1)
+
+
+@asynccontextmanager
+async def open_crowd(daemon: Daemon) -> AsyncIterator[Crowd]:
+    """Give a crowd at a daemon's main door, which goes at the end of the block."""
+    async with trio.open_nursery() as nursery:
+        crowd = Crowd(daemon.port, nursery)
+        try:
+            yield crowd
+        finally:
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await crowd.close()
+
+
+async def flood(
+    port: int,
+    names: Iterable[str],
+    answers: Counter[int] | None = None,
+    *,
+    at_once: int = 50,
+    agent: str = "flood/1",
+) -> Counter[int]:
+    """Ask for all these names on so many connections; counts the answers by status.
+
+    0 is a connection that ended without one.
+    """
+    answers = Counter() if answers is None else answers
+    left = iter(names)
+
+    async def client() -> None:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        with suppress(trio.BrokenResourceError):
+            async with stream:
+                for name in left:
+                    path = f"/v2/{name}/manifests/latest"
+                    while isinstance(found := await _ask(stream, path, agent), str):
+                        path = found
+                    answers[found] += 1
+                    if not found:
+                        return
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(at_once):
+            nursery.start_soon(client)
+    return answers
+
+
+async def _ask(stream: trio.SocketStream, path: str, agent: str) -> int | str:
+    """Give the status of an answer, or where it sends to; 0 if there is none.
+
+    As plain as can be: hundreds at once of a whole HTTP client take longer than what
+    they test.
+    """
+    request = f"GET {path} HTTP/1.1\r\n{_HOST}User-Agent: {agent}\r\n{_ACCEPT}\r\n"
+    await stream.send_all(request.encode())
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = await stream.receive_some()
+        if not part:
+            return 0
+        data += part
+    head, _, body = data.decode("latin1").partition("\r\n\r\n")
+    status, *lines = head.split("\r\n")
+    fields = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
+    length = int(fields["content-length"])
+    while len(body) < length:
+        body += (await stream.receive_some()).decode("latin1")
+    return fields.get("location") or int(status.split()[1])
+
+
+def no_such_names(rng: random.Random, count: int) -> list[str]:
+    """Name packages that are not there."""
+    return [f"no-such-{rng.randrange(10**9)}-{number}" for number in range(count)]

@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 # PYTHON=… names another Python; ARGS=… goes to `nixeryd serve`, or to the benchmarks.
 
-.PHONY: run test lint coverage bench torture format screenshots deb try-deb clean
+.PHONY: run test lint coverage bench torture soak format screenshots deb try-deb clean
 
 run:
 	@packaging/setup.sh run
@@ -27,6 +27,11 @@ bench:
 torture:
 	@packaging/setup.sh test
 	@.venv/bin/python -m tests.torture $(ARGS)
+
+# Half an hour of mixed traffic; fails if memory or anything else has grown.
+soak:
+	@packaging/setup.sh test
+	@.venv/bin/python -m tests.torture.soak $(ARGS)
 
 format:
 	@packaging/setup.sh test

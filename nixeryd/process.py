@@ -2,28 +2,35 @@
 
 The law: a command ends with its caller. On cancellation its whole process
 group is told to stop, killed if it does not, and reaped. Standard output is
-read whole but bounded; standard error is streamed by lines and its tail kept.
+read whole but bounded; standard error is streamed by lines and its tail kept. One
+that talks without end is ended, and one that talks fast has to wait for the others.
 
 Knows nothing of what the commands mean.
 """
 
+import math
 import os
 import signal
 import subprocess
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
 from nixeryd.images.errors import NixerydError
+from nixeryd.textlines import TextLines
 
 LineCallback = Callable[[str], None]
 
 _MAX_STDOUT = 256 * 2**20  # bytes; the closure of a desktop is some 20 MB of JSON
-_MAX_LINE = 64 * 2**10  # bytes; what is longer comes in pieces
+_MAX_STDERR = 512 * 2**20  # bytes; Nix's JSON of the largest builds' logs has half
 _TAIL_LINES = 200
+_TAIL_LINE = 16 * 2**10  # characters
 _CHUNK = 64 * 2**10
+_SLICE = 0.003  # seconds of handling lines before others have their turn
 # Nix ends its builders when it is told to stop, and needs a moment for it.
 _GRACE = 5.0  # seconds from SIGTERM to SIGKILL
 
@@ -39,6 +46,13 @@ class CommandFailed(NixerydError):  # noqa: N818  what happened, not what it is
         self.program = program
         self.status = status
         self.stderr = tuple(stderr)
+
+
+class TalksWithoutEnd(NixerydError):  # noqa: N818  what happened, not what it is
+    """A command wrote more to standard error than anybody reads, and was ended."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__(f"{program} wrote more than {_MAX_STDERR >> 20} MiB of log")
 
 
 class CannotRun(NixerydError):  # noqa: N818  what happened, not what it is
@@ -58,8 +72,8 @@ async def run(
 
     `environment` adds to our own, of which the variables `without` are left out.
 
-    Raises `CommandFailed` if it fails, `CannotRun` if it cannot be started, and
-    `NixerydError` if it says more than 256 MiB.
+    Raises `CommandFailed` if it fails, `CannotRun` if it cannot be started,
+    `TalksWithoutEnd`, and `NixerydError` if it says more than 256 MiB.
     """
     left_out = {*_NOT_INHERITED, *without}
     inherited = {k: v for k, v in os.environ.items() if k not in left_out}
@@ -77,9 +91,10 @@ async def run(
 
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     stdout = bytearray()
+    heard = _Heard(tail, on_stderr_line)
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_read_lines, process, tail, on_stderr_line)
+            nursery.start_soon(_read_lines, process, heard, nursery.cancel_scope)
             nursery.start_soon(_read_bounded, process, stdout)
             await process.wait()
             if process.returncode:
@@ -92,6 +107,8 @@ async def run(
     program = Path(command[0]).name
     if len(stdout) > _MAX_STDOUT:
         raise NixerydError(f"{program} wrote more than {_MAX_STDOUT >> 20} MiB")
+    if heard.size > _MAX_STDERR:
+        raise TalksWithoutEnd(program)
     if process.returncode:
         raise CommandFailed(program, process.returncode, tail)
     return bytes(stdout)
@@ -106,27 +123,41 @@ async def _read_bounded(process: trio.Process, into: bytearray) -> None:
             return
 
 
+@dataclass(slots=True)
+class _Heard:
+    """What a command said on standard error: the last lines, and how many bytes."""
+
+    tail: deque[str]
+    callback: LineCallback | None
+    size: int = 0
+
+    def add(self, line: bytes) -> None:
+        text = line.decode(errors="replace").rstrip("\r")
+        self.tail.append(text[:_TAIL_LINE])
+        if self.callback is not None:
+            self.callback(text)
+
+
 async def _read_lines(
-    process: trio.Process, tail: deque[str], callback: LineCallback | None
+    process: trio.Process, heard: _Heard, running: trio.CancelScope
 ) -> None:
     assert process.stderr is not None  # noqa: S101  opened with PIPE
-    buffer = b""
+    lines = TextLines()
     while chunk := await process.stderr.receive_some(_CHUNK):
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        if len(buffer) > _MAX_LINE:
-            lines.append(buffer)
-            buffer = b""
-        for line in lines:
-            _hand_on(line, tail, callback)
-    if buffer:
-        _hand_on(buffer, tail, callback)
-
-
-def _hand_on(line: bytes, tail: deque[str], callback: LineCallback | None) -> None:
-    text = line.decode(errors="replace").rstrip("\r")
-    tail.append(text)
-    if callback is not None:
-        callback(text)
+        heard.size += len(chunk)
+        if heard.size > _MAX_STDERR:
+            if running.deadline == math.inf:
+                _signal_group(process, signal.SIGTERM)
+                running.deadline = trio.current_time() + _GRACE
+            continue  # it may have to say something before it can end
+        until = time.perf_counter() + _SLICE
+        for line in lines.feed(chunk):
+            heard.add(line)
+            if time.perf_counter() > until:
+                await trio.lowlevel.checkpoint()
+                until = time.perf_counter() + _SLICE
+    for line in lines.end():
+        heard.add(line)
 
 
 async def _end(process: trio.Process) -> None:

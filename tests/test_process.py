@@ -1,13 +1,14 @@
 import os
+import time
 from pathlib import Path
 
 import pytest
 import trio
 
-from nixeryd import process
+from nixeryd import process, textlines
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix.process import Nix, NixFailed
-from nixeryd.process import run
+from nixeryd.process import TalksWithoutEnd, run
 
 
 def shell(script: str) -> list[str]:
@@ -48,17 +49,57 @@ async def test_sockets_and_notifications_of_systemd_are_not_handed_on(monkeypatc
     assert "NOTIFY" not in said
 
 
-async def test_a_line_without_end_comes_in_pieces(monkeypatch):
-    monkeypatch.setattr(process, "_MAX_LINE", 1000)
-    monkeypatch.setattr(process, "_CHUNK", 400)
+async def test_a_line_without_end_is_cut():
     lines = []
     await run(
-        shell("head -c 5000 /dev/zero | tr '\\0' x >&2"),
+        shell("head -c 20000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo next >&2"),
         {},
         on_stderr_line=lines.append,
     )
-    assert "".join(lines) == "x" * 5000
-    assert max(map(len, lines)) <= 1400
+    assert lines == ["x" * textlines.LONGEST, "next"]
+
+
+async def test_a_log_without_end_ends_the_command(monkeypatch):
+    monkeypatch.setattr(process, "_MAX_STDERR", 2**20)
+    lines = 0
+
+    def count(_: str) -> None:
+        nonlocal lines
+        lines += 1
+
+    with pytest.raises(TalksWithoutEnd, match="sh wrote more than 1 MiB of log"):
+        await run(shell("yes hello >&2"), {}, on_stderr_line=count)
+    assert lines <= 2**20 / len("hello\n")
+
+
+async def test_a_log_without_end_of_what_does_not_want_to_end(monkeypatch):
+    monkeypatch.setattr(process, "_MAX_STDERR", 2**20)
+    monkeypatch.setattr(process, "_GRACE", 0.1)
+    with pytest.raises(TalksWithoutEnd):
+        await run(shell("trap '' TERM; yes hello >&2 || sleep 1000"), {})
+
+
+async def test_who_talks_fast_lets_others_have_their_turns():
+    """Handling a line may take a while; 64 KiB of them take too long."""
+    turns = lines = 0
+
+    def slow(_: str) -> None:
+        nonlocal lines
+        lines += 1
+        time.sleep(0.001)
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        await run(shell("yes | head -c 1000 >&2"), {}, on_stderr_line=slow)
+        nursery.cancel_scope.cancel()
+    assert lines == 500
+    assert turns > 500 / 4 / 2
 
 
 async def test_too_much_output_ends_the_command(monkeypatch):

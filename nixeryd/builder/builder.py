@@ -18,7 +18,7 @@ import trio
 from nixeryd.builder import progress as events
 from nixeryd.builder.board import Board
 from nixeryd.builder.build import Build, Workshop
-from nixeryd.builder.buildlog import BuildLog
+from nixeryd.builder.buildlog import BuildLog, Echo
 from nixeryd.builder.errors import MachineError, as_registry_error
 from nixeryd.builder.failures import Failures
 from nixeryd.builder.history import History
@@ -255,11 +255,12 @@ class Builder:
     ) -> Build:
         name = run.image.repository
         bound = log.bind(image=name, tag=run.tag, source=run.source.name)
+        echo = Echo(bound.info, build_log.path)
 
         def note(event: Event) -> None:
             if isinstance(event, events.LogLine):
                 build_log.write(event.line)
-                bound.info("nix", line=event.line)
+                echo.add(event.line)
 
         run.progress.listen(note)
         if warning := emulation_warning(run.image, self.policy.default_system):

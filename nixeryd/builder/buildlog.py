@@ -5,6 +5,7 @@ place is the same next time. Of many images only the last ones have a log.
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Self, TextIO
 from nixeryd.images.digests import Digest
 
 MAX_BYTES = 10_000_000
+ECHOED = 1000  # lines
 KEPT = 200  # logs
 KEPT_BYTES = 100_000_000
 _LONGEST = 200  # characters of a file's name
@@ -78,6 +80,21 @@ class BuildLog:
         if file is not None:
             with suppress(OSError):  # of what it still had to write
                 file.close()
+
+
+class Echo:
+    """The first lines of a log, for the daemon's own, which nobody bounds."""
+
+    def __init__(self, say: Callable[..., object], log: Path) -> None:
+        self._say = say
+        self._log = log
+        self._left = ECHOED
+
+    def add(self, line: str) -> None:
+        """Say a line; the last one says where the others are."""
+        if self._left > 0:
+            self._left -= 1
+            self._say("nix", line=line if self._left else f"[the rest: {self._log}]")
 
 
 def _sweep(directory: Path) -> None:

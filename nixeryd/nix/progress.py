@@ -104,6 +104,10 @@ Event = (
 EventCallback = Callable[[Event], None]
 
 _NEWS = 3
+# Characters. Builds keep hundreds of events, and a builder may say anything.
+_LONGEST_LINE = 4000
+_LONGEST_PHASE = 100
+_LONGEST = 16_000  # a message with all its traces
 
 
 class ProgressReader:
@@ -118,7 +122,7 @@ class ProgressReader:
     def feed(self, line: str) -> Event | None:
         """Read one line of standard error; None if it says nothing to us."""
         if not line.startswith(_PREFIX):
-            text = strip_control(line)
+            text = _line(line)
             return Message(_NEWS, text) if text.strip() else None
         try:
             return self._read(json.loads(line.removeprefix(_PREFIX)))
@@ -134,7 +138,7 @@ class ProgressReader:
             case "result":
                 return self._result(entry)
             case "msg":
-                return Message(int(entry["level"]), strip_control(str(entry["msg"])))
+                return Message(int(entry["level"]), _line(str(entry["msg"]), _LONGEST))
         return None
 
     def _start(self, entry: dict[str, Any]) -> Event | None:
@@ -162,12 +166,20 @@ class ProgressReader:
         fields = entry["fields"]
         match kind, entry["type"]:
             case (105, 101):
-                return BuildLog(subject, strip_control(str(fields[0])))
+                return BuildLog(subject, _line(str(fields[0])))
             case (105, 104):
-                return BuildPhase(subject, strip_control(str(fields[0])))
+                return BuildPhase(subject, _line(str(fields[0]), _LONGEST_PHASE))
             case (100, 105):
                 return DownloadProgress(subject, int(fields[0]), int(fields[1]))
             case (104 | 103, 105):
                 name = "builds" if kind == _BUILDS else "downloads"
                 return Totals(name, *(int(number) for number in fields[:4]))
         return None
+
+
+def _line(text: str, longest: int = _LONGEST_LINE) -> str:
+    # Cut before as well: what is stripped takes time, and a line may be megabytes.
+    plain = strip_control(text[: 4 * longest])
+    if len(plain) <= longest and len(text) <= 4 * longest:
+        return plain
+    return f"{plain[:longest]} [cut]"

@@ -18,9 +18,12 @@ from nixeryd.nix import messages
 from nixeryd.nix.missing import require_present
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.nix.progress import BuildLog, Event, EventCallback, Message, ProgressReader
+from nixeryd.process import TalksWithoutEnd
 
 _LOG_TAIL = 20  # lines
+_LOG_SIZE = 256 * 2**20  # bytes that a builder may say
 _MAX_LOGS = 64  # derivations whose log's end is kept
+_OUR_LIMIT = "max-log-size"
 _DRV = re.compile(r"/\S+?\.drv(?=['\"\s!^.;,]|$)")
 
 _QUOTED_LOG = re.compile(r"(?is);?\s*last \d+ log lines:.*")
@@ -81,6 +84,10 @@ async def realise(
         "internal-json",
         "-v",  # tells of downloads too
         *(["--timeout", str(timeout)] if timeout else []),
+        # Nix holds a line in memory until it ends. By default there is no limit.
+        "--option",
+        _OUR_LIMIT,
+        str(_LOG_SIZE),
     ]
     try:
         await nix.run(argv, on_stderr_line=listener.feed)
@@ -91,11 +98,18 @@ async def realise(
                 f"{lost} was garbage-collected before it was built; try again"
             ) from error
         raise listener.failure() from error
+    except TalksWithoutEnd as error:
+        raise listener.failure(f"{error}: it was ended") from error
 
 
 def _lost(installables: Sequence[str]) -> str | None:
     drvs = (installable.partition("!")[0] for installable in installables)
     return next((drv for drv in drvs if not Path(drv).exists()), None)
+
+
+def _is_refusal(event: Event) -> bool:
+    """Tell whether a Nix daemon only says that it has its own limit of logs."""
+    return isinstance(event, Message) and event.level > 0 and _OUR_LIMIT in event.text
 
 
 class _Listener:
@@ -110,7 +124,7 @@ class _Listener:
 
     def feed(self, line: str) -> None:
         event = self._reader.feed(line)
-        if event is None:
+        if event is None or _is_refusal(event):
             return
         self._remember(event)
         if self._on_event is not None:
@@ -130,8 +144,14 @@ class _Listener:
             case Message(_, text):
                 self._said.append(text)
 
-    def failure(self) -> BuildFailed:
-        """Make the error: Nix's first one is the cause, the later ones follow."""
+    def failure(self, why: str = "") -> BuildFailed:
+        """Make the error: Nix's first one is the cause, the later ones follow.
+
+        If we know `why`, the last that had something to say is the one to blame.
+        """
+        if why:
+            drv, log = next(reversed(self._logs.items()), (None, ()))
+            return BuildFailed(drv, why, tuple(log))
         first = self._errors[0] if self._errors else "\n".join(self._said)
         reason = messages.error_message(first.split("\n"))
         named = _DRV.search(reason)

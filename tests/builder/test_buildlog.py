@@ -65,3 +65,12 @@ async def test_a_name_that_means_no_package_leaves_no_log_and_is_no_failed_build
         assert [log.name for log in (tmp_path / "data" / "logs").iterdir()] == [
             "bad.log"
         ]
+
+
+def test_the_daemons_own_log_gets_the_first_lines_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(buildlog, "ECHOED", 3)
+    said = []
+    echo = buildlog.Echo(lambda _, line: said.append(line), tmp_path / "image.log")
+    for line in "abcde":
+        echo.add(line)
+    assert said == ["a", "b", f"[the rest: {tmp_path}/image.log]"]

@@ -12,7 +12,7 @@ What is written is the bytes, or the recipe by which they are made again
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -20,10 +20,10 @@ import zstandard
 from isal import isal_zlib
 
 from nixeryd.chunks import Chunks
-from nixeryd.images import tar
+from nixeryd.images import nar, tar
 from nixeryd.images.digests import Digest
 from nixeryd.images.recipes import Recorder
-from nixeryd.walking import PackingError, parents, walk
+from nixeryd.walking import PackingError, StorePathLost, parents, walk
 
 # One level for everybody: digests must not depend on whose machine packed.
 GZIP_LEVEL = 1
@@ -58,13 +58,16 @@ def pack_store_paths(
     sink: Sink,
     compression: str,
     checkpoint: Checkpoint = lambda: None,
+    sizes: Mapping[str, int] | None = None,
 ) -> Packed:
     """Pack whole store paths, in the order of their names.
+
+    `sizes` are the NAR sizes that Nix knows: `StorePathLost` is raised if one is not.
 
     `checkpoint` is called once per chunk or file and may raise to stop.
     """
     stream = _Stream(sink, compression)
-    _add_store_paths(stream, paths, checkpoint)
+    _add_store_paths(stream, paths, checkpoint, sizes)
     return stream.finish()
 
 
@@ -72,12 +75,13 @@ def record_store_paths(
     paths: Iterable[str],
     sink: Sink,
     checkpoint: Checkpoint = lambda: None,
+    sizes: Mapping[str, int] | None = None,
 ) -> Packed:
     """Write the recipe of what `pack_store_paths` writes uncompressed."""
     sealed = time.time_ns()  # before anything is read
     recorder = Recorder(sink.write)
     stream = _Stream(_Nowhere(), "none", recorder)
-    _add_store_paths(stream, paths := sorted(paths), checkpoint)
+    _add_store_paths(stream, paths := sorted(paths), checkpoint, sizes)
     packed = stream.finish()
     recorder.finish(paths, sealed)
     return packed
@@ -188,17 +192,27 @@ def _compressor(compression: str) -> _Compressor | None:
 
 
 def _add_store_paths(
-    stream: _Stream, paths: Iterable[str], checkpoint: Checkpoint
+    stream: _Stream,
+    paths: Iterable[str],
+    checkpoint: Checkpoint,
+    sizes: Mapping[str, int] | None,
 ) -> None:
     for parent in parents(paths := sorted(paths)):
         stream.add(tar.header(parent))
     for path in paths:
-        for entry, source in walk(path):
-            checkpoint()
-            stream.add(tar.header(entry))
-            if entry.kind is tar.Kind.FILE:
-                missing = stream.add_file(source, entry.size, checkpoint)
-                if missing:
-                    message = f"{source} has {missing} bytes less than a moment ago"
-                    raise PackingError(message)
-                stream.add(tar.padding(entry.size))
+        found = nar.MAGIC
+        try:
+            for entry, source in walk(path):
+                checkpoint()
+                stream.add(tar.header(entry))
+                if entry.kind is tar.Kind.FILE:
+                    missing = stream.add_file(source, entry.size, checkpoint)
+                    if missing:
+                        why = f"it has {missing} bytes less than a moment ago"
+                        raise StorePathLost(source, why)
+                    stream.add(tar.padding(entry.size))
+                found += nar.size_of(entry, is_root=source == path)
+        except FileNotFoundError as error:
+            raise StorePathLost(path, f"{error.filename} is gone") from error
+        if sizes is not None and found != sizes[path]:
+            raise StorePathLost(path, f"its NAR has {found} bytes, not {sizes[path]}")

@@ -12,6 +12,20 @@ class PackingError(NixerydError):
     """A store path is not what it should be, or not there."""
 
 
+class StorePathLost(PackingError):  # noqa: N818  what happened, not what it is
+    """A store path is not what Nix built; it may have been collected meanwhile."""
+
+    is_passing = True
+
+    def __init__(self, path: str, why: str) -> None:
+        name = "/".join(path.split("/")[:4])
+        super().__init__(
+            f"{path} is not as Nix knows it ({why}): was it garbage-collected? Pull"
+            " again to have it built; if that does not help: nix-store --verify-path"
+            f" {name}, and nix-store --repair-path {name}"
+        )
+
+
 def parents(paths: Iterable[str]) -> list[tar.Entry]:
     """Give the directories above the store paths, /nix and /nix/store."""
     above = {
@@ -29,11 +43,7 @@ def walk(path: str) -> Iterator[tuple[tar.Entry, str]]:
     try:
         status = os.lstat(path)
     except OSError as error:
-        message = (
-            f"{path} is not in the Nix store ({error.strerror}): was it "
-            "garbage-collected? Pull again to have it built"
-        )
-        raise PackingError(message) from error
+        raise StorePathLost(path, str(error.strerror)) from error
     pending = [(path, status)]
     while pending:
         source, status = pending.pop()

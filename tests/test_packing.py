@@ -172,7 +172,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path):
         if calls == 2:
             os.truncate(large, CHUNK)
 
-    with pytest.raises(PackingError, match=r"large has \d+ bytes less"):
+    with pytest.raises(PackingError, match=r"large .*has \d+ bytes less"):
         pack_store_paths([str(large)], Bytes(), "none", shrink)
 
 

@@ -33,6 +33,7 @@ from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.leases import Lease
 from nixeryd.store.locks import KeyedLocks
+from nixeryd.walking import StorePathLost
 
 FORMAT = 1
 """Part of every build key: raise it when equal outputs give another manifest."""
@@ -136,9 +137,10 @@ class Workshop:
             for _ in range(_ATTEMPTS - 1):
                 try:
                     return await self._attempt(image, source, progress, begin, hold)
-                except DerivationLost:
+                except (DerivationLost, StorePathLost):
                     # Nix roots what is built: a collection right after the
                     # evaluation takes the derivation. Evaluating writes it again.
+                    # And what somebody deletes by force is built again.
                     continue
             return await self._attempt(image, source, progress, begin, hold)
 

@@ -49,10 +49,11 @@ class Layers:
         """Give the layer of these store paths, and whether it was there already."""
         contents = [[path, closure[path].nar_hash] for path in sorted(paths)]
 
+        sizes = {path: closure[path].nar_size for path in paths}
+
         def pack(sink: Sink) -> Packed:
-            return pack_store_paths(
-                paths, sink, self._compression, trio.from_thread.check_cancelled
-            )
+            check = trio.from_thread.check_cancelled
+            return pack_store_paths(paths, sink, self._compression, check, sizes)
 
         return await self._get(contents, paths, pack, lease)
 

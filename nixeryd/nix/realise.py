@@ -150,8 +150,8 @@ class _Listener:
         If we know `why`, the last that had something to say is the one to blame.
         """
         if why:
-            drv, log = next(reversed(self._logs.items()), (None, ()))
-            return BuildFailed(drv, why, tuple(log))
+            last = next(reversed(self._logs), None)
+            return BuildFailed(last, why, tuple(self._logs.get(last or "", ())))
         first = self._errors[0] if self._errors else "\n".join(self._said)
         reason = messages.error_message(first.split("\n"))
         named = _DRV.search(reason)

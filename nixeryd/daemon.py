@@ -45,6 +45,7 @@ from nixeryd.nix.installation import open_nix
 from nixeryd.nix.limits import Limits
 from nixeryd.nix.roots import Roots, of_manifest
 from nixeryd.offline import Offline
+from nixeryd.orphans import end_orphans
 from nixeryd.popularity import Popularity
 from nixeryd.registry import Registry
 from nixeryd.reload import Reloading
@@ -101,6 +102,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
     settings = reloading.settings
     with ExitStack() as stack:
         places = stack.enter_context(open_data_dir(settings.data_path))
+        await trio.to_thread.run_sync(end_orphans, places.root)
         index = stack.enter_context(open_index(places.index))
         blobs = Blobs(places.blobs, places.staging)
         if index.is_new:

@@ -1,12 +1,24 @@
 """The end: nobody is kept waiting, nobody is lied to, nothing is left running."""
 
 import http.client
+import os
+import select
 import signal
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.e2e.processes import PATIENCE, environment, run
-from tests.e2e.serving import NIXERYD, ODD, note_nix_calls, odd_source, serving
+from tests.e2e.registry import Registry
+from tests.e2e.serving import (
+    NIXERYD,
+    ODD,
+    note_nix_calls,
+    odd_source,
+    serving,
+    start,
+)
 from tests.e2e.test_waiting import write_set
 
 
@@ -40,6 +52,54 @@ def test_a_build_is_finished_if_so_configured(tmp_path: Path):
         (tmp_path / "gate").touch()
         assert daemon.process.wait() == 0, daemon.process
     assert "built" in daemon.process.output
+
+
+def ask(registry: Registry, name: str) -> None:
+    with suppress(OSError, http.client.HTTPException):
+        registry.manifest(name)
+
+
+def descendants(pid: int) -> set[int]:
+    """Give a pidfd for each: a pid may be another's later."""
+    found = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found |= {os.pidfd_open(child), *descendants(child)}
+    return found
+
+
+def have_ended(processes: set[int], patience: float) -> bool:
+    poll = select.poll()
+    for process in processes:
+        poll.register(process, select.POLLIN)
+    deadline = time.monotonic() + patience
+    while len(poll.poll(0)) < len(processes):
+        if time.monotonic() > deadline:
+            return False
+        poll.poll(100)
+    return True
+
+
+def test_what_a_killed_daemon_left_running_is_ended_by_the_next(tmp_path: Path):
+    source = write_set(tmp_path, "mkdir $out")
+    log = note_nix_calls(tmp_path / "noted")
+    flags = [tmp_path, f"--nixpkgs={source}"]
+    killed = start(*flags, environ={**ODD, **log.environ})
+    port = killed.wait_for_line(r"docker run .*localhost:(\d+)/")[1]
+    client = threading.Thread(target=ask, args=[Registry(int(port)), "slow"])
+    client.start()
+    killed.wait_until(lambda: bool(log.builds))
+    orphans = descendants(killed.pid)
+    assert orphans
+    killed.kill()
+    client.join()
+    assert not have_ended(orphans, 0)
+    process = start(*flags, environ=ODD)
+    process.wait_for_line("docker run")
+    assert have_ended(orphans, PATIENCE)
+    assert process.end() == 0, process
+    for one in orphans:
+        os.close(one)
 
 
 def test_it_ends_when_nobody_needs_it(tmp_path: Path):

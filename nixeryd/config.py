@@ -20,6 +20,7 @@ from nixeryd.images.errors import NixerydError
 from nixeryd.images.sizes import SizeError, parse_size
 
 Compression = Literal["none", "gzip", "zstd"]
+Layers = Literal["pack", "stream"]  # a copy, or a recipe: made from the store as read
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
 ENVIRONMENT = "the environment"
 COMMAND_LINE = "the command line"
@@ -93,6 +94,11 @@ class Cache(_Table, frozen=True):
     max_size: str | int = "20GB"  # 0: no cap
     ttl: Annotated[int, msgspec.Meta(ge=0)] = 60  # seconds that a mirrored tag is fresh
     compression: Compression = "none"
+    layers: Layers = "pack"
+
+    def __post_init__(self) -> None:
+        if self.layers == "stream" and self.compression != "none":
+            raise ValueError('layers = "stream" goes with compression = "none" only')
 
     @property
     def cap(self) -> int | None:

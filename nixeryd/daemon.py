@@ -124,6 +124,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             index,
             roots,
             compression=settings.cache.compression,
+            stream=settings.cache.layers == "stream",
             timeout=settings.nix.timeout,
             popularity={},
         )

@@ -29,6 +29,7 @@ from nixeryd.images.routes import Nix, Upstream
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
 from nixeryd.store.names import Kind, Name
+from nixeryd.store.recipe import Recipe
 
 
 class Keeper:
@@ -120,15 +121,11 @@ class Keeper:
 
     async def export(self, name: str) -> Archive:
         """Give an image's archive."""
-        await trio.lowlevel.checkpoint()
         found = self._find(name)
         whole = self._catalogue.whole(found.manifest)
-        missing = [
-            blob
-            for blob in (whole.blobs if whole else ())
-            if self._blobs.size(blob.digest) != blob.size
-        ]
-        if whole is None or missing:
+        blobs = whole.blobs if whole else ()
+        is_here = await trio.to_thread.run_sync(lambda: all(map(self._is_here, blobs)))
+        if whole is None or not is_here:
             raise RegistryError(
                 ErrorCode.MANIFEST_UNKNOWN,
                 f"{found} is not whole here: first nixeryd pull {found}",
@@ -142,6 +139,12 @@ class Keeper:
             blobs=whole.blobs,
         )
         return Archive(self._blobs, plan_archive(exported))
+
+    def _is_here(self, blob: Descriptor) -> bool:
+        found = self._blobs.find(blob.digest)
+        if isinstance(found, Recipe) and found.missing():
+            return False
+        return found is not None and found.size == blob.size
 
     def _find(self, text: str) -> Name:
         """Find what is meant, or say what is near it."""

@@ -33,6 +33,7 @@ from nixeryd.images.served import (
 from nixeryd.images.via import LONGEST, read_via
 from nixeryd.mirror.download import ArrivingBlob
 from nixeryd.mirror.mirror import Mirror
+from nixeryd.store.streaming import StreamedBlob
 from nixeryd.store.uses import Uses
 
 log = structlog.get_logger()
@@ -77,12 +78,14 @@ class Registry:
             case other:
                 assert_never(other)
 
-    async def blob(self, request: BlobRoute, origin: Origin) -> BlobFile | ArrivingBlob:
+    async def blob(
+        self, request: BlobRoute, origin: Origin
+    ) -> BlobFile | ArrivingBlob | StreamedBlob:
         """Give a blob, fetched if need be."""
         self._uses.blob(request.digest)
         match self.decide(request.repository, origin):
             case Nix():
-                return self._builder.blob(request.digest)
+                return await self._built(request.digest)
             case Upstream() as upstream:
                 return await self._mirror.blob(upstream, request.digest)
             case other:
@@ -94,11 +97,18 @@ class Registry:
         """Say how large a blob is."""
         match self.decide(request.repository, origin):
             case Nix():
-                return self._builder.blob(request.digest)
+                built = await self._built(request.digest)
+                return BlobHead(built.size, built.digest)
             case Upstream() as upstream:
                 return await self._mirror.blob_head(upstream, request.digest)
             case other:
                 assert_never(other)
+
+    async def _built(self, digest: Digest) -> BlobFile | StreamedBlob:
+        blob = self._builder.blob(digest)
+        if isinstance(blob, StreamedBlob):
+            await blob.require()
+        return blob
 
     async def tags(self, request: TagsRoute, origin: Origin) -> list[str] | TagPage:
         """List the tags that a repository has here, or there."""

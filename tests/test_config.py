@@ -87,6 +87,10 @@ def test_every_option_is_a_variable_too(variable, value, get, want):
             '[cache]\ncompresion = "gzip"',
             r"unknown setting 'compresion' in \[cache\]; did you mean 'compression'",
         ),
+        (
+            '[cache]\nlayers = "stream"\ncompression = "gzip"',
+            r'"stream" goes with comp',
+        ),
         ('[cache]\ncompression = "lzma"', r"'lzma' - at `cache\.compression`"),
         ("listen = 5000", r"Expected `array`, got `int` - at `listen`"),
         ("[nix]\nevaluation_memory = '9 lots'", r"nix\.evaluation_memory: "),

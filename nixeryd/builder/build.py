@@ -68,6 +68,7 @@ class Workshop:
         roots: Roots,
         *,
         compression: str,
+        stream: bool = False,
         timeout: int,
         popularity: Mapping[str, int],
     ) -> None:
@@ -87,7 +88,7 @@ class Workshop:
         self._surroundings = _key(nix.fork, nix.version, nix.options, variables)
         self._last_look: tuple[Digest, int] | None = None  # that found all blobs
         self._locks = KeyedLocks()
-        self._layers = Layers(blobs, index, compression)
+        self._layers = Layers(blobs, index, compression, stream=stream)
         self._thin_layers = Layers(blobs, index, thin.COMPRESSION)
         # An evaluation of nixpkgs takes a core and some 500 MB.
         self._evaluations = trio.CapacityLimiter(2)
@@ -215,6 +216,8 @@ class Workshop:
                 progress=progress,
                 lease=hold.lease,
             )
+            if any(map(self._blobs.is_streamed, made.blobs)):
+                self._roots.keep(of_manifest(str(made.digest)), hold.roots)
         packages = {one.attribute: one.outputs for one in evaluation.packages}
         self._index.insides.add(made.digest, closure, packages)
         return made
@@ -243,12 +246,15 @@ class Workshop:
         return _key(self._settings, image.key, outputs)
 
     def _is_whole(self, image: ImageName, manifest: StoredManifest) -> bool:
-        if image.is_thin:
-            owner = of_manifest(str(manifest.digest))
-            if not self._roots.holds(owner, closurelist.ROOT):
-                return False
+        owner = of_manifest(str(manifest.digest))
+        if image.is_thin and not self._roots.holds(owner, closurelist.ROOT):
+            return False
         wanted = (manifest.digest, *manifest.blobs)
-        return all(digest in self._blobs for digest in wanted)
+        others = [digest for digest in wanted if not self._blobs.has_file(digest)]
+        return not others or (
+            all(digest in self._blobs.recipes for digest in others)
+            and self._roots.holds_all(owner)
+        )
 
 
 @lru_cache(maxsize=200)  # asked at every pull

@@ -39,6 +39,7 @@ from nixeryd.sources.source import Source
 from nixeryd.sources.sources import Sources
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
+from nixeryd.store.streaming import StreamedBlob
 
 # Seconds that a failure is remembered; less if an edit would not be noticed.
 REMEMBERED = 60.0
@@ -152,15 +153,15 @@ class Builder:
         with progress.follow() as channel, askers.added(asker):
             yield channel
 
-    def blob(self, digest: Digest) -> BlobFile:
+    def blob(self, digest: Digest) -> BlobFile | StreamedBlob:
         """Give the place of a blob that a build made; BLOB_UNKNOWN if none did."""
-        size = self._blobs.size(digest)
-        if size is None:
-            raise RegistryError(
-                ErrorCode.BLOB_UNKNOWN,
-                f"there is no blob {digest} here; pull its image by tag to make it",
-            )
-        return BlobFile(self._blobs.path(digest), size, digest)
+        found = self._blobs.find(digest)
+        if found is None:
+            told = f"there is no blob {digest} here; pull its image by tag to make it"
+            raise RegistryError(ErrorCode.BLOB_UNKNOWN, told)
+        if isinstance(found, BlobFile):
+            return found
+        return StreamedBlob(self._blobs.recipes, found)
 
     def tags(self, repository: tuple[str, ...]) -> list[str]:
         """List the tags built so far; NAME_UNKNOWN if there are none."""
@@ -287,8 +288,7 @@ class Builder:
         digest = build.manifest.digest
         if self._latest.get((run.image.key, run.tag)) is run:
             self._tag(run.image, run.tag, digest)
-            # A thin image has roots of its own (`builder.build`).
-            if not build.cached and not run.image.is_thin:
+            if not build.cached:  # nor kept for its manifest: see `builder.build`
                 self._roots.keep((run.image.key, run.tag), roots)
         bound.info(
             "built",

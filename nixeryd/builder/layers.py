@@ -4,6 +4,9 @@ A layer's key says what goes in: the store paths with their content hashes, the
 tar format and the compression. Cache check, packing, storing and the index row
 all happen under the key's lock (`store.locks` tells why). From then on the layer
 is leased to the build, which is the only one to know that it is needed.
+
+A layer that is streamed is the same layer, kept as its recipe: the same key and the
+same digest, so whichever is there is used.
 """
 
 import json
@@ -16,8 +19,15 @@ from nixeryd.images import tar
 from nixeryd.images.closures import Closure
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor, layer_media_type
-from nixeryd.packing import Packed, Sink, pack_entries, pack_store_paths
-from nixeryd.store.blobs import Blobs
+from nixeryd.packing import (
+    Packed,
+    Sink,
+    pack_entries,
+    pack_store_paths,
+    record_entries,
+    record_store_paths,
+)
+from nixeryd.store.blobs import Blobs, Staged
 from nixeryd.store.index import Index
 from nixeryd.store.leases import Lease
 from nixeryd.store.locks import KeyedLocks
@@ -28,10 +38,13 @@ _Pack = Callable[[Sink], Packed]
 class Layers:
     """Makes layers, or finds them made."""
 
-    def __init__(self, blobs: Blobs, index: Index, compression: str) -> None:
+    def __init__(
+        self, blobs: Blobs, index: Index, compression: str, *, stream: bool = False
+    ) -> None:
         self._blobs = blobs
         self._index = index
         self._compression = compression
+        self._stream = stream
         self._locks = KeyedLocks()
         # Hashing takes a core: more at once would only share it.
         self._packers = trio.CapacityLimiter(os.cpu_count() or 1)
@@ -53,6 +66,8 @@ class Layers:
 
         def pack(sink: Sink) -> Packed:
             check = trio.from_thread.check_cancelled
+            if self._stream:
+                return record_store_paths(paths, sink, check, sizes)
             return pack_store_paths(paths, sink, self._compression, check, sizes)
 
         return await self._get(contents, paths, pack, lease)
@@ -62,12 +77,13 @@ class Layers:
     ) -> tuple[LayerDescriptor, bool]:
         """Give the layer of entries without content: the symlink forest."""
         headers = Digest.of(b"".join(map(tar.header, entries)))
-        return await self._get(
-            str(headers),
-            (),
-            lambda sink: pack_entries(entries, sink, self._compression),
-            lease,
-        )
+
+        def pack(sink: Sink) -> Packed:
+            if self._stream:
+                return record_entries(entries, sink)
+            return pack_entries(entries, sink, self._compression)
+
+        return await self._get(str(headers), (), pack, lease)
 
     async def _get(
         self, contents: object, paths: Sequence[str], pack: _Pack, lease: Lease
@@ -93,9 +109,15 @@ class Layers:
             packed = await trio.to_thread.run_sync(pack, staged, limiter=self._packers)
             lease.add(packed.digest)
             await trio.to_thread.run_sync(
-                staged.commit, packed.digest, limiter=self._committers
+                self._commit, staged, packed, limiter=self._committers
             )
         return packed
+
+    def _commit(self, staged: Staged, packed: Packed) -> None:
+        if self._stream:
+            staged.commit_recipe(packed.digest, packed.size)
+        else:
+            staged.commit(packed.digest)
 
 
 def layer_key(contents: object, compression: str) -> str:

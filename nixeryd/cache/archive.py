@@ -5,10 +5,8 @@ digest, or the stream breaks off. What is in it is leased while it is read.
 """
 
 import hashlib
-import os
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import trio
@@ -47,16 +45,16 @@ class Archive:
                 if isinstance(piece, bytes):
                     yield piece  # noqa: ASYNC119  a safe channel
                 else:
-                    reader = _Reader(self.blobs.path(piece.digest), piece)
+                    reader = _Reader(self.blobs, piece)
                     while chunk := await trio.to_thread.run_sync(reader.read):
                         yield chunk  # noqa: ASYNC119  a safe channel
 
 
 class _Reader:
-    """Reads a blob and its digest. Opens the file for each chunk, to own nothing."""
+    """Reads a blob and its digest. Opens it for each chunk, to own nothing."""
 
-    def __init__(self, path: Path, blob: Descriptor) -> None:
-        self._path = path
+    def __init__(self, blobs: Blobs, blob: Descriptor) -> None:
+        self._blobs = blobs
         self._blob = blob
         self._at = 0
         self._hash = hashlib.sha256()
@@ -66,14 +64,11 @@ class _Reader:
             if self._hash.hexdigest() != self._blob.digest.hex:
                 raise _broken(self._blob)
             return b""
+        part = range(self._at, min(self._at + _CHUNK, self._blob.size))
         try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise _broken(self._blob) from None
-        try:
-            chunk = os.pread(fd, min(_CHUNK, self._blob.size - self._at), self._at)
-        finally:
-            os.close(fd)
+            chunk = self._blobs.read_part(self._blob.digest, part)
+        except (FileNotFoundError, NixerydError) as error:
+            raise _broken(self._blob) from error
         if not chunk:
             raise _broken(self._blob)
         self._at += len(chunk)

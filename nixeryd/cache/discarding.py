@@ -19,6 +19,7 @@ from nixeryd.images.digests import Digest
 from nixeryd.store.blobs import Blobs, StoreFullError
 from nixeryd.store.index import Index
 from nixeryd.store.names import Name
+from nixeryd.store.recipes import weigh
 from nixeryd.store.reserve import Reserve
 
 
@@ -53,9 +54,9 @@ class Discarding:
 
 
 def _unlink(trash: Sequence[Path]) -> int:
-    """Remove files; give how many bytes they had."""
+    """Remove files; give how many bytes the blobs in them had."""
     freed = 0
     for path in trash:
-        freed += path.stat().st_size
+        freed += weigh(str(path), path.stat().st_size)
         path.unlink()
     return freed

@@ -2,11 +2,13 @@
 
 All blobs are read, as many at once as there are processors. A repair removes what
 is broken and the builds that need it, so that the next pull makes them anew; what
-is mirrored is fetched again when it is asked for.
+is mirrored is fetched again when it is asked for. A streamed layer is made from the
+store to be read.
 """
 
 import hashlib
 import os
+import time
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -23,12 +25,12 @@ import trio
 
 from nixeryd.api.images import Broken, Checked, Checking
 from nixeryd.images.digests import Digest
+from nixeryd.images.errors import NixerydError
 from nixeryd.images.retention import Blob
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.holdings import Holdings, read_holdings
 from nixeryd.store.index import Index
 
-_CHUNK: Final = 1024 * 1024
 # Seconds between two tellings of how far it is.
 _PACE: Final = 0.2
 
@@ -83,27 +85,32 @@ class Verification:
         ended.set()
 
     async def _read_some(self, digests: Iterator[str]) -> None:
-        for digest in digests:
-            path = self._blobs.path(Digest.parse(digest))
-            why = await trio.to_thread.run_sync(self._check, path)
+        for text in digests:
+            digest = Digest.parse(text)
+            why = await trio.to_thread.run_sync(self._check, digest)
             if why is not None:
-                self._why[digest] = why
+                self._why[text] = why
 
-    def _check(self, path: Path) -> str | None:
+    def _check(self, digest: Digest) -> str | None:
         """Say what is wrong with a blob. Runs in a thread."""
         hashed = hashlib.sha256()
+        began = time.time_ns()
         try:
-            with path.open("rb", buffering=0) as file:
-                while chunk := file.read(_CHUNK):
-                    trio.from_thread.check_cancelled()
-                    hashed.update(chunk)
-                    self._done += len(chunk)
+            for chunk in self._blobs.chunks(digest):
+                trio.from_thread.check_cancelled()
+                hashed.update(chunk)
+                self._done += len(chunk)
         except FileNotFoundError:
             return None  # evicted in between
         except OSError as error:
             return f"cannot be read: {error.strerror}"
-        if hashed.hexdigest() != path.name:
+        except NixerydError as error:
+            self._blobs.recipes.lose(digest, error)
+            return f"cannot be made: {error}"
+        if hashed.hexdigest() != digest.hex:
             return "damaged"
+        if self._blobs.is_streamed(digest):
+            self._blobs.recipes.seal(digest, began)
         return None
 
     def _note_missing(self, holdings: Holdings, listing: Mapping[str, Blob]) -> None:

@@ -108,7 +108,7 @@ class Mirror:
 
     async def blob_head(self, route: Route, digest: Digest) -> BlobFile | BlobHead:
         """Say how large a blob is; BLOB_UNKNOWN if it cannot be had."""
-        if (stored := self._stored(digest)) is not None:
+        if (stored := self._blobs.file(digest)) is not None:
             return stored
         upstream, place = self._find(route)
         running = self.downloads.find(digest)
@@ -126,7 +126,7 @@ class Mirror:
 
     async def blob(self, route: Route, digest: Digest) -> BlobFile | ArrivingBlob:
         """Give a blob, from the store or while it arrives; BLOB_UNKNOWN (404)."""
-        if (stored := self._stored(digest)) is not None:
+        if (stored := self._blobs.file(digest)) is not None:
             return stored
         upstream, place = self._find(route)
         self._refuse_offline(place, digest)
@@ -144,7 +144,7 @@ class Mirror:
 
     def fetch(self, route: Route, digest: Digest) -> Download | None:
         """Start the download of a blob, or join it; None if the blob is here."""
-        if self._stored(digest) is not None:
+        if self._blobs.file(digest) is not None:
             return None
         upstream, place = self._find(route)
         self._refuse_offline(place, digest)
@@ -156,12 +156,6 @@ class Mirror:
     def _refuse_offline(self, place: Place, digest: Digest) -> None:
         if self._is_offline(place.upstream):
             raise _unknown(place, digest, "offline, and never pulled before")
-
-    def _stored(self, digest: Digest) -> BlobFile | None:
-        size = self._blobs.size(digest)
-        if size is None:
-            return None
-        return BlobFile(self._blobs.path(digest), size, digest)
 
     def _find(self, route: Route) -> tuple[Upstream, Place]:
         return (

@@ -6,13 +6,15 @@ removing it is all there is to do. Roots must not be renamed or moved: those tha
 are kept stay where they are, and a file beside them says for which image.
 
 Kept roots spare downloads and builds when an image is made again; what is in the
-cache already needs none. But for a thin image, which lives in the store: its roots
-belong to its manifest, and are kept whatever is configured.
+cache already needs none. But for a thin image, or one with streamed layers, which
+live in the store: their roots belong to the manifest, and are kept whatever is
+configured.
 
 Nix manual, `nix-store --add-root`.
 """
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Collection
@@ -74,8 +76,11 @@ class Roots:
                 _remove(roots)
 
     def keep(self, owner: Owner, roots: Path) -> None:
-        """Keep a build's roots for an image, instead of those it had."""
-        if self._is_lasting(owner):
+        """Keep a build's roots for an image, instead of those it had.
+
+        Those that are kept for its manifest already stay that one's.
+        """
+        if self._is_lasting(owner) and roots not in self._kept.values():
             self.release(owner)
             # A full disk: they are only not kept, and the image is here.
             with suppress(OSError):
@@ -86,6 +91,18 @@ class Roots:
         """Tell whether an owner has a kept root, and the store what it leads to."""
         roots = self._kept.get(owner)
         return roots is not None and (roots / name).exists()
+
+    def holds_all(self, owner: Owner) -> bool:
+        """Tell whether the store has all that an owner's kept roots lead to."""
+        roots = self._kept.get(owner)
+        return (
+            roots is not None
+            and roots.exists()
+            and all(
+                os.path.exists(root.path)  # noqa: PTH110  asked at every pull
+                for root in os.scandir(roots)
+            )
+        )
 
     def _is_lasting(self, owner: Owner) -> bool:
         return self._keep or owner[1] == _NO_TAG

@@ -4,6 +4,9 @@ Bytes go to a staging file on the same file system, are fsynced, and are then
 renamed to their digest; the directory is fsynced too, so that an index row
 written afterwards never names a file that a power cut took. All calls here are
 synchronous: run the large ones in a thread.
+
+A blob is a file of its bytes, or the recipe by which they are made from the Nix
+store (`recipes`): its name has an ending, and its size is that of the bytes.
 """
 
 import errno
@@ -17,8 +20,11 @@ from pathlib import Path
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.images.retention import Blob
+from nixeryd.images.served import BlobFile
 from nixeryd.store.durable import fsync_directory, make_directories
 from nixeryd.store.leases import Leases
+from nixeryd.store.recipe import CHUNK, Recipe, find_recipe
+from nixeryd.store.recipes import ENDING, Recipes, weigh
 from nixeryd.store.writeback import begin_writeback
 
 
@@ -65,14 +71,25 @@ class Staged:
 
     def commit(self, digest: Digest) -> Path:
         """Make the bytes safe and visible under their digest."""
-        target = self._blobs.path(digest)
+        return self._commit(digest, self._blobs.path(digest), self.size)
+
+    def commit_recipe(self, digest: Digest, size: int) -> Path:
+        """Do the same with a recipe, that of a blob of `size` bytes."""
+        return self._commit(digest, self._blobs.recipes.path(digest), size)
+
+    def _commit(self, digest: Digest, target: Path, size: int) -> Path:
         with self._blobs.explain_errors():
             os.fsync(self.fd)
-            is_new = not target.exists()
+            is_new = digest not in self._blobs
             self._path.rename(target)
             fsync_directory(target.parent)
+            # What is kept in the other way is not needed, or was found damaged.
+            for other in self._blobs.places(digest):
+                if other != target:
+                    other.unlink(missing_ok=True)
+        self._blobs.recipes.forget(digest)
         if is_new:
-            self._blobs.on_growth(self.size)
+            self._blobs.on_growth(size)
         return target
 
 
@@ -86,19 +103,32 @@ class Blobs:
         # All at once: each would have to be made safe before the first blob in it.
         with self.explain_errors():
             make_directories(self._directory / f"{byte:02x}" for byte in range(256))
+        self.recipes = Recipes(self._directory)
         self.leases = Leases()
         # Hears how many bytes were added, in whatever thread added them.
         self.on_growth: Callable[[int], None] = lambda _: None
 
     def path(self, digest: Digest) -> Path:
-        """Give the place of a blob, there or not."""
+        """Give the place of a blob that is a file, there or not."""
         return self._directory / digest.hex[:2] / digest.hex
+
+    def places(self, digest: Digest) -> tuple[Path, Path]:
+        """Give both places of a blob."""
+        return self.path(digest), self.recipes.path(digest)
 
     def __contains__(self, digest: Digest) -> bool:
         """Tell whether a blob is here."""
+        return self.has_file(digest) or digest in self.recipes
+
+    def has_file(self, digest: Digest) -> bool:
+        """Tell whether a blob is here as a file."""
         # Asked of every blob of an image, whenever its manifest is: access(2) takes
         # half of stat(2)'s time.
         return os.access(self._name(digest), os.F_OK)
+
+    def is_streamed(self, digest: Digest) -> bool:
+        """Tell whether a blob is here as a recipe only."""
+        return not self.has_file(digest) and digest in self.recipes
 
     def _name(self, digest: Digest) -> str:
         """Give `path` as text, which takes a tenth of the time."""
@@ -106,10 +136,44 @@ class Blobs:
 
     def size(self, digest: Digest) -> int | None:
         """Give a blob's size in bytes, None if it is not here."""
+        found = self.find(digest)
+        return None if found is None else found.size
+
+    def find(self, digest: Digest) -> BlobFile | Recipe | None:
+        """Find a blob."""
+        return self.file(digest) or self.recipes.find(digest)
+
+    def file(self, digest: Digest) -> BlobFile | None:
+        """Find a blob that is a file."""
+        path = self.path(digest)
         try:
-            return self.path(digest).stat().st_size
+            return BlobFile(path, path.stat().st_size, digest)
         except FileNotFoundError:
             return None
+
+    def read_part(self, digest: Digest, part: range) -> bytes:
+        """Read a part of a blob, cut where it ends.
+
+        Raises `NixerydError`, or `FileNotFoundError` if it is not here.
+        """
+        match self.find(digest):
+            case BlobFile(path=path):
+                with open(path, "rb", buffering=0) as file:  # noqa: PTH123  any path
+                    return os.pread(file.fileno(), len(part), part.start)
+            case Recipe() as recipe:
+                return recipe.read(part)
+            case None:
+                raise FileNotFoundError(errno.ENOENT, f"no blob {digest}")
+
+    def chunks(self, digest: Digest) -> Iterator[bytes]:
+        """Read all of a blob, also if its recipe is lost; raises as `read_part`."""
+        recipe = find_recipe(self.recipes.path(digest), digest)
+        if recipe is not None and not self.has_file(digest):
+            yield from recipe.chunks()
+            return
+        with self.path(digest).open("rb", buffering=0) as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
 
     def read(self, digest: Digest) -> bytes | None:
         """Read a small blob (a manifest, a config) whole; None if not here."""
@@ -144,9 +208,10 @@ class Blobs:
             with os.scandir(directory) as entries:
                 for entry in entries:
                     with suppress(FileNotFoundError, RegistryError):  # gone, foreign
+                        digest = str(Digest(entry.name.removesuffix(ENDING)))
                         status = entry.stat()
-                        digest = str(Digest(entry.name))
-                        found[digest] = Blob(status.st_size, status.st_mtime)
+                        size = weigh(entry.path, status.st_size)
+                        found[digest] = Blob(size, status.st_mtime)
         return found
 
     def require_space(self, size: int) -> None:
@@ -178,12 +243,12 @@ class Blobs:
         """
         moved = []
         for digest in digests:
-            place = self._staging / f"discarded-{digest.hex}"
-            try:
-                self.path(digest).rename(place)
-            except FileNotFoundError:
-                continue
-            moved.append(place)
+            for path in self.places(digest):
+                place = self._staging / f"discarded-{path.name}"
+                with suppress(FileNotFoundError):
+                    path.rename(place)
+                    moved.append(place)
+            self.recipes.forget(digest)
         return moved
 
     @contextmanager

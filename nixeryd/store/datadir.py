@@ -1,6 +1,6 @@
 """The data directory: its layout, and that only one daemon has it.
 
-- blobs/sha256/ab/abcd…: whole blobs under their digests
+- blobs/sha256/ab/abcd…: whole blobs under their digests; abcd….recipe makes one
 - staging/: being written; swept at start
 - index.sqlite: what the blobs are
 - reserve: space for making room on a full disk

@@ -1,154 +1,91 @@
-"""Recipes on disk: blobs that are made from the Nix store whenever they are read.
+"""The recipes of a data directory, beside its blobs: `abcd….recipe`.
 
-The law: a recipe's bytes are its blob's, or reading fails. What is read is not
-hashed again here: who reads all of it can, and `streaming` does when a file
-changed. Synchronous, and made for worker threads.
+The law: a recipe that was found to make other bytes than its blob's, or none, is not
+here, until it is written or found right again. That is not remembered on the disk:
+who finds it after a restart, finds it again.
 """
 
-import hashlib
 import os
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
-from nixeryd.images.recipes import (
-    TRAILER_SIZE,
-    FilePart,
-    Piece,
-    Table,
-    Trailer,
-    UnreadableRecipe,
-    cut,
-    read_table,
-    read_trailer,
-)
+from nixeryd.images.recipes import UnreadableRecipe
+from nixeryd.store.recipe import Recipe, find_recipe
 
-CHUNK: Final = 1024 * 1024
+ENDING: Final = ".recipe"
+
+log = structlog.get_logger()
 
 
-class LostContent(NixerydError):  # noqa: N818  a state
-    """What a recipe is made of is gone, or not what it was."""
+class Recipes:
+    """Finds recipes, and knows which are lost."""
 
+    def __init__(self, directory: Path) -> None:
+        self._prefix = f"{directory}/"
+        self._lost: set[Digest] = set()
+        # When the files of a recipe were last found to be as they were, in
+        # nanoseconds since the epoch; else it is what the recipe says.
+        self._seals: dict[Digest, int] = {}
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """The blob `digest` of `size` bytes; see `Trailer` for `sealed`."""
+    def path(self, digest: Digest) -> Path:
+        """Give the place of a recipe, there or not."""
+        return Path(self._name(digest))
 
-    path: Path
-    digest: Digest
-    size: int
-    sealed: int
+    def __contains__(self, digest: Digest) -> bool:
+        """Tell whether a recipe is here."""
+        return os.access(self._name(digest), os.F_OK) and digest not in self._lost
 
-    @contextmanager
-    def open(self) -> Iterator["OpenRecipe"]:
-        """Open it for reading; raises `UnreadableRecipe`, `FileNotFoundError`."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+    def find(self, digest: Digest) -> Recipe | None:
+        """Find a recipe."""
+        if digest in self._lost:
+            return None
         try:
-            yield OpenRecipe(fd)
-        finally:
-            os.close(fd)
+            return find_recipe(self.path(digest), digest)
+        except UnreadableRecipe as error:
+            self.lose(digest, error)
+            return None
 
-    def read(self, part: range) -> bytes:
-        """Read a part that fits into memory; raises `LostContent` too."""
-        with self.open() as opened:
-            return b"".join(opened.read(part))
+    def sealed(self, recipe: Recipe) -> int:
+        """Give when its files were known to be right, in nanoseconds."""
+        return self._seals.get(recipe.digest, recipe.sealed)
 
-    def chunks(self, checkpoint: Callable[[], object]) -> Iterator[bytes]:
-        """Read all of it; `checkpoint` is called often and may raise to stop."""
-        with self.open() as opened:
-            for chunk in opened.read(range(self.size)):
-                checkpoint()
-                yield chunk
+    def seal(self, digest: Digest, sealed: int) -> None:
+        """Take it that what was read from `sealed` on was right."""
+        self._seals[digest] = sealed
+        self._lost.discard(digest)
 
-    def is_right(self, checkpoint: Callable[[], object]) -> bool:
-        """Read all of it and tell whether its digest is right."""
-        hashed = hashlib.sha256()
-        for chunk in self.chunks(checkpoint):
-            hashed.update(chunk)
-        return hashed.hexdigest() == self.digest.hex
+    def lose(self, digest: Digest, why: NixerydError) -> None:
+        """Count on this recipe no longer."""
+        if digest not in self._lost:
+            self._lost.add(digest)
+            log.warning(
+                "a streamed layer is lost; the next pull by a tag makes it anew",
+                blob=str(digest),
+                why=str(why),
+            )
 
-    def missing(self) -> str | None:
-        """Name a store path that it needs and that is not there."""
-        with self.open() as opened:
-            paths = opened.table.paths
-        return next((path for path in paths if not os.path.lexists(path)), None)
+    def forget(self, digest: Digest) -> None:
+        """Know nothing of a recipe that was written, or removed."""
+        self._lost.discard(digest)
+        self._seals.pop(digest, None)
+
+    def _name(self, digest: Digest) -> str:
+        return f"{self._prefix}{digest.hex[:2]}/{digest.hex}{ENDING}"
 
 
-def find_recipe(path: Path, digest: Digest) -> Recipe | None:
-    """Find the recipe in `path`; raises `UnreadableRecipe`."""
+def weigh(place: str, size: int) -> int:
+    """Give the bytes of the blob that is kept in a file of `size` bytes.
+
+    A recipe weighs what it keeps in the Nix store.
+    """
+    if not place.endswith(ENDING):
+        return size
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        trailer = _trailer(fd)
-    finally:
-        os.close(fd)
-    return Recipe(path, digest, trailer.size, trailer.sealed)
-
-
-class OpenRecipe:
-    """An open recipe, which it does not close."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        end = os.fstat(fd).st_size - TRAILER_SIZE
-        self.table: Table = read_table(self._pread(range(_trailer(fd).table, end)))
-
-    def pieces(self, part: range) -> Iterator[Piece]:
-        """Give what a part is made of, in order; raises `UnreadableRecipe`."""
-        for place, start in self.table.sections(part):
-            yield from cut(self._pread(place), start, part)
-
-    def read(self, part: range) -> Iterator[bytes]:
-        """Give the bytes of a part in pieces of any size up to a mebibyte."""
-        for piece in self.pieces(part):
-            if isinstance(piece, bytes):
-                yield piece
-            else:
-                fd, _ = open_part(piece)
-                try:
-                    for at in range(piece.part.start, piece.part.stop, CHUNK):
-                        count = min(CHUNK, piece.part.stop - at)
-                        yield read_part(fd, range(at, at + count), piece.path)
-                finally:
-                    os.close(fd)
-
-    def _pread(self, place: range) -> bytes:
-        data = os.pread(self._fd, len(place), place.start)
-        if len(data) != len(place):
-            raise UnreadableRecipe("the recipe is damaged: it is too short")
-        return data
-
-
-def open_part(piece: FilePart) -> tuple[int, int]:
-    """Open a file of a recipe; gives its ctime too. Raises `LostContent`."""
-    try:
-        fd = os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError as error:
-        raise LostContent(f"{piece.path} cannot be read: {error.strerror}") from error
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode) or status.st_size != piece.size:
-        os.close(fd)
-        raise LostContent(f"{piece.path} has changed")
-    return fd, status.st_ctime_ns
-
-
-def read_part(fd: int, part: range, path: str) -> bytes:
-    """Read a part of an open file, all of it; raises `LostContent`."""
-    data = os.pread(fd, len(part), part.start)
-    if len(data) != len(part):
-        raise LostContent(f"{path} has become shorter")
-    return data
-
-
-def _trailer(fd: int) -> Trailer:
-    size = os.fstat(fd).st_size
-    if size < TRAILER_SIZE:
-        raise UnreadableRecipe("the recipe is damaged: it is too short")
-    return read_trailer(os.pread(fd, TRAILER_SIZE, size - TRAILER_SIZE))
+        recipe = find_recipe(Path(place), Digest.of(b""))
+    except UnreadableRecipe:
+        return size
+    return size if recipe is None else recipe.size

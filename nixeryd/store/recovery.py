@@ -47,7 +47,8 @@ def recover(blobs: Blobs, index: Index) -> int:
     found = 0
     for text, size in sizes.items():
         digest = Digest.parse(text)
-        if size <= _LARGEST and _may_be_json(blobs, digest):
+        is_small = size <= _LARGEST and blobs.has_file(digest)
+        if is_small and _may_be_json(blobs, digest):
             manifest = _read(digest, blobs.read(digest) or b"", sizes)
             if manifest is not None:
                 index.add_manifest(manifest)

@@ -1,4 +1,4 @@
-"""Blob bodies: part of a file, or of a blob still arriving.
+"""Blob bodies: part of a file, or of a blob that arrives or is made meanwhile.
 
 The law: a blob is opened and its size compared before the first header is sent,
 and what is sent is exactly as long as announced or cut, never padded. Knows
@@ -82,7 +82,7 @@ class LiveBody:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> FileData:
+    async def __anext__(self) -> FileData | bytes:
         # No async generator: one that is dropped half-way needs a loop to end it.
         if not self._left:
             raise StopAsyncIteration
@@ -92,7 +92,7 @@ class LiveBody:
         if len(part) > self._left:
             raise DamagedBlobError(f"a blob has {len(part) - self._left} bytes extra")
         self._left -= len(part)
-        return FileData(self._stream.fd, part)
+        return part if isinstance(part, bytes) else FileData(self._stream.fd, part)
 
 
 def _open(blob: BlobFile) -> int:

@@ -37,21 +37,24 @@ class Door(StrEnum):
 
 
 class BlobStream(Protocol):
-    """An open part of a blob whose bytes come into a file, `fd`."""
+    """An open part of a blob whose bytes come in a file, or as they are.
+
+    The file is `fd` until the next bytes are asked for.
+    """
 
     @property
     def fd(self) -> int: ...
 
-    async def arrive(self) -> range:
-        """Wait for the next bytes and give their place in the file; empty at the end.
+    async def arrive(self) -> range | bytes:
+        """Wait for the next bytes and give their place in the file, or themselves.
 
-        Raises if the blob breaks off.
+        Empty at the end. Raises if the blob breaks off.
         """
         ...
 
 
 class LiveBlob(Protocol):
-    """A blob that is no file yet: its bytes are served while they arrive."""
+    """A blob that is no file: its bytes are served as they arrive, or are made."""
 
     @property
     def size(self) -> int: ...

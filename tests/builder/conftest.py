@@ -24,12 +24,12 @@ from nixeryd.store.index import open_index
 
 @asynccontextmanager
 async def open_builder(
-    nix, source, data_dir, compression="none", *, watch=False, keep=True
+    nix, source, data_dir, compression="none", *, watch=False, keep=True, stream=False
 ):
     """A whole builder with its own data directory.
 
     `source` is a path or a configured source called `here`. `watch` watches it,
-    `keep` keeps the roots of what was built.
+    `keep` keeps the roots of what was built, `stream` keeps layers as recipes.
     """
     with open_data_dir(data_dir) as places, open_index(places.index) as index:
         blobs = Blobs(places.blobs, places.staging)
@@ -40,6 +40,7 @@ async def open_builder(
             index,
             roots,
             compression=compression,
+            stream=stream,
             timeout=0,
             popularity={},
         )

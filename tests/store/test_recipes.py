@@ -1,152 +1,97 @@
-"""Recipes beside packed layers: the same digest, and the same bytes in any part."""
-
-import os
-import random
-import shutil
-from pathlib import Path
+"""Recipes among blobs: each is one, of the size that it makes."""
 
 import pytest
-from hypothesis import given, settings, strategies as st
 
-from nixeryd.images import tar
 from nixeryd.images.digests import Digest
+from nixeryd.images.errors import NixerydError
 from nixeryd.images.recipes import UnreadableRecipe
-from nixeryd.packing import (
-    pack_entries,
-    pack_store_paths,
-    record_entries,
-    record_store_paths,
-)
-from nixeryd.store.recipes import CHUNK, LostContent, find_recipe
+from nixeryd.store.blobs import Blobs
+from nixeryd.store.datadir import open_data_dir
+from nixeryd.store.recipe import Recipe
+from tests.store.layers import make_layer
 
 
-class Bytes:
-    def __init__(self):
-        self.data = bytearray()
-
-    def write(self, data):
-        self.data += data
+@pytest.fixture
+def blobs(tmp_path):
+    with open_data_dir(tmp_path / "data") as places:
+        yield Blobs(places.blobs, places.staging)
 
 
-def make_tree(root):
-    """Make all that a store path may hold, and enough for several sections."""
-    rng = random.Random(7)
-    (root / "bin").mkdir(parents=True)
-    (root / "empty").mkdir()
-    (root / "bin" / "large").write_bytes(rng.randbytes(2 * CHUNK + 77))
-    (root / "bin" / "link").symlink_to("large")
-    (root / "nothing").touch()
-    (root / ("long-" * 40)).write_text("a name beyond ustar")
-    (root / "grüße").write_text("beyond ASCII")
-    Path(os.fsdecode(os.fsencode(root) + b"/\xff")).mkdir()
-    (root / "small").write_bytes(b"x" * 100)
-    (root / "many").mkdir()
-    for number in range(300):
-        data = rng.randbytes(rng.choice([0, 1, 511, 512, 513, 3000]))
-        (root / "many" / f"{number}").write_bytes(data)
+@pytest.fixture
+def layer(tmp_path):
+    return make_layer(tmp_path / "store" / "abc-package")
 
 
-@pytest.fixture(scope="module")
-def trees(tmp_path_factory):
-    place = tmp_path_factory.mktemp("nix-store")
-    make_tree(place / "abc-package")
-    (place / "abd-file").write_text("x")
-    (place / "abe-link").symlink_to("abd-file")
-    return [str(path) for path in sorted(place.iterdir())]
+def test_a_recipe_is_a_blob_of_the_size_that_it_makes(blobs, layer):
+    grown = []
+    blobs.on_growth = grown.append
+    digest = layer.record(blobs)
+    assert digest in blobs
+    assert blobs.is_streamed(digest)
+    assert blobs.size(digest) == len(layer.whole)
+    assert blobs.find(digest).digest == digest
+    assert blobs.file(digest) is None
+    assert blobs.read_part(digest, range(500, 90_000)) == layer.whole[500:90_000]
+    assert b"".join(blobs.chunks(digest)) == layer.whole
+    (listed,) = blobs.listing().items()
+    assert (listed[0], listed[1].size) == (str(digest), len(layer.whole))
+    assert grown == [len(layer.whole)]
+    path = blobs.recipes.path(digest)
+    assert path.stat().st_size < 10_000
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
-def record(paths, directory):
-    sink = Bytes()
-    packed = record_store_paths(paths, sink)
-    place = directory / f"{packed.digest.hex}.recipe"
-    place.write_bytes(sink.data)
-    return packed, find_recipe(place, packed.digest)
+def test_a_file_of_the_same_bytes_takes_the_place_of_a_recipe(blobs, layer):
+    digest = layer.record(blobs)
+    assert blobs.put(layer.whole) == digest
+    assert not blobs.is_streamed(digest)
+    assert not blobs.recipes.path(digest).exists()
+    assert len(blobs.listing()) == 1
 
 
-@pytest.fixture(scope="module")
-def layer(trees, tmp_path_factory):
-    """The packed bytes, and the recipe of the same paths."""
-    sink = Bytes()
-    packed = pack_store_paths(trees, sink, "none")
-    recorded, recipe = record(trees, tmp_path_factory.mktemp("recipes"))
-    assert recorded == packed
-    return bytes(sink.data), recipe
+def test_a_recipe_takes_the_place_of_a_file_that_is_damaged(blobs, layer):
+    digest = blobs.put(layer.whole)
+    blobs.path(digest).write_bytes(b"short")
+    layer.record(blobs)
+    assert blobs.is_streamed(digest)
+    assert b"".join(blobs.chunks(digest)) == layer.whole
 
 
-def test_packed_and_recorded_layers_are_the_same_bytes(layer):
-    whole, recipe = layer
-    assert recipe.size == len(whole)
-    assert recipe.digest == Digest.of(whole)
-    assert b"".join(recipe.chunks(lambda: None)) == whole
-    assert recipe.is_right(lambda: None)
-    assert recipe.path.stat().st_size < len(whole) / 50
+def test_a_recipe_is_discarded_and_who_reads_it_goes_on(blobs, layer):
+    digest = layer.record(blobs)
+    reading = blobs.chunks(digest)
+    first = next(reading)
+    (trash,) = blobs.discard([digest])
+    assert trash.name == f"discarded-{digest.hex}.recipe"
+    assert digest not in blobs
+    assert blobs.listing() == {}
+    assert first + b"".join(reading) == layer.whole
+    with pytest.raises(FileNotFoundError):
+        blobs.read_part(digest, range(1))
 
 
-@settings(deadline=None)
-@given(st.data())
-def test_any_range_of_both_is_the_same(layer, data):
-    whole, recipe = layer
-    start = data.draw(st.integers(0, len(whole)))
-    length = data.draw(st.one_of(st.integers(0, 2000), st.integers(0, len(whole))))
-    part = range(start, min(start + length, len(whole)))
-    assert recipe.read(part) == whole[part.start : part.stop]
+def test_a_lost_recipe_is_not_here_until_it_is_written_again(blobs, layer):
+    digest = layer.record(blobs)
+    blobs.recipes.lose(digest, NixerydError("gone"))
+    assert digest not in blobs
+    assert blobs.find(digest) is None
+    assert blobs.size(digest) is None
+    layer.record(blobs)
+    assert isinstance(blobs.find(digest), Recipe)
 
 
-def test_entries_without_content_have_a_recipe_of_their_own(tmp_path):
-    entries = [
-        tar.Entry(f"bin/{number}", tar.Kind.SYMLINK, 0o777, target=f"/nix/{number}")
-        for number in range(1000)
-    ]
-    packed, recorded = Bytes(), Bytes()
-    known = pack_entries(entries, packed, "none")
-    assert record_entries(entries, recorded) == known
-    place = tmp_path / "recipe"
-    place.write_bytes(recorded.data)
-    recipe = find_recipe(place, known.digest)
-    assert recipe.read(range(recipe.size)) == packed.data
-    assert recipe.missing() is None
-    assert len(recorded.data) < len(packed.data) / 20
+def test_a_damaged_recipe_is_lost_and_still_listed(blobs, layer):
+    digest = layer.record(blobs)
+    blobs.recipes.path(digest).write_bytes(b"rot" * 100)
+    assert blobs.find(digest) is None
+    assert digest not in blobs
+    assert blobs.listing()[str(digest)].size == 300
+    with pytest.raises(UnreadableRecipe):
+        list(blobs.chunks(digest))
 
 
-def damage(root):
-    """Give each way to change a store path that a reader may meet."""
-    small, large = root / "small", root / "bin" / "large"
-    return {
-        "gone": lambda: shutil.rmtree(root),
-        "a file gone": small.unlink,
-        "shorter": lambda: os.truncate(large, 5),
-        "longer": lambda: os.truncate(large, 3 * CHUNK),
-        "a link": lambda: (large.unlink(), large.symlink_to("/etc/passwd")),
-        "a directory": lambda: (small.unlink(), small.mkdir()),
-    }
-
-
-@pytest.mark.parametrize("how", damage(Path()))
-def test_what_has_changed_is_not_read(tmp_path, how):
-    root = tmp_path / "abc-package"
-    make_tree(root)
-    _, recipe = record([str(root)], tmp_path)
-    assert recipe.missing() is None
-    damage(root)[how]()
-    assert recipe.missing() == (str(root) if how == "gone" else None)
-    with pytest.raises(LostContent, match=str(root)):
-        recipe.read(range(recipe.size))
-
-
-def test_other_bytes_of_the_same_size_are_noticed_by_who_reads_all(tmp_path):
-    root = tmp_path / "abc-package"
-    make_tree(root)
-    _, recipe = record([str(root)], tmp_path)
-    (root / "grüße").write_text("BEYOND ASCII")
-    assert not recipe.is_right(lambda: None)
-
-
-def test_a_recipe_that_is_cut_off_is_damaged(layer, tmp_path):
-    _, recipe = layer
-    data = recipe.path.read_bytes()
-    for size in (0, 10, len(data) - 1):
-        place = tmp_path / "cut"
-        place.write_bytes(data[:size])
-        with pytest.raises(UnreadableRecipe):
-            find_recipe(place, recipe.digest)
-    assert find_recipe(tmp_path / "none", recipe.digest) is None
+def test_a_recipe_that_is_not_committed_leaves_nothing(blobs, layer):
+    with blobs.stage() as staged:
+        staged.write(b"x")
+    assert blobs.listing() == {}
+    assert Digest.of(b"x") not in blobs

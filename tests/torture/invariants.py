@@ -1,8 +1,9 @@
 """What must be so on the disk at any moment, also right after a SIGKILL.
 
-Whatever the index names is there, whole, with its digest; and a manifest that a build
-made has all its blobs. The daemon is not running when this looks, at a copy of the
-index: reading the write-ahead log would mend what the next start must mend.
+Whatever the index names is there, whole, with its digest, or there is a recipe that
+makes it; and a manifest that a build made has all its blobs. The daemon is not running
+when this looks, at a copy of the index: reading the write-ahead log would mend what the
+next start must mend.
 """
 
 import hashlib
@@ -13,6 +14,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+
+from nixeryd.images.digests import Digest
+from nixeryd.store.recipe import find_recipe
 
 
 def broken(data: Path) -> Iterator[str]:
@@ -50,14 +54,13 @@ def _broken_blobs(data: Path, index: sqlite3.Connection) -> Iterator[str]:
         " SELECT 'manifest', digest, NULL FROM manifests"
     )
     for kind, digest, size in rows:
-        path = _path(data, digest)
-        if not path.exists():
+        body = _read(data, digest)
+        if body is None:
             yield f"{kind} {digest} is named and not there"
             continue
-        body = path.read_bytes()
         if size is not None and size != len(body):
             yield f"{kind} {digest} has {len(body)} bytes, not {size}"
-        if hashlib.sha256(body).hexdigest() != path.name:
+        if f"sha256:{hashlib.sha256(body).hexdigest()}" != digest:
             yield f"{kind} {digest} has other bytes ({len(body)})"
 
 
@@ -68,7 +71,7 @@ def _broken_manifests(data: Path, index: sqlite3.Connection) -> Iterator[str]:
     )
     for digest, blobs in rows:
         for blob in json.loads(blobs):
-            if not _path(data, blob).exists():
+            if not (_path(data, blob).exists() or _recipe(data, blob).exists()):
                 yield f"{blob} of the image {digest} is not there"
     for table in ("builds", "tags"):
         rows = index.execute(
@@ -82,6 +85,19 @@ def _broken_manifests(data: Path, index: sqlite3.Connection) -> Iterator[str]:
 def _path(data: Path, digest: str) -> Path:
     name = digest.removeprefix("sha256:")
     return data / "blobs" / "sha256" / name[:2] / name
+
+
+def _recipe(data: Path, digest: str) -> Path:
+    path = _path(data, digest)
+    return path.with_name(path.name + ".recipe")
+
+
+def _read(data: Path, digest: str) -> bytes | None:
+    path = _path(data, digest)
+    if path.exists():
+        return path.read_bytes()
+    recipe = find_recipe(_recipe(data, digest), Digest.parse(digest))
+    return None if recipe is None else b"".join(recipe.chunks())
 
 
 def left_over(data: Path) -> frozenset[str]:

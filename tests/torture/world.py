@@ -31,6 +31,7 @@ url = "{upstream}"
 [cache]
 ttl = 0
 max_size = "{cap}"
+layers = "{layers}"
 """
 
 
@@ -79,7 +80,10 @@ class World:
     def configure(self, cap: str = "0") -> None:
         """Write the settings."""
         text = _CONFIG.format(
-            packages=self.packages, upstream=self.upstream.url, cap=cap
+            packages=self.packages,
+            upstream=self.upstream.url,
+            cap=cap,
+            layers=self.random.choice(("pack", "stream")),
         )
         # Whole at any moment: a daemon may be reading it.
         new = self.place / "config.new"

@@ -28,7 +28,7 @@ def main() -> None:
         "warm": lambda: serving.measure_warm(place, made, arguments.runs),
         "pulls": lambda: pulls.measure(place, made, arguments.runs),
         "thin": lambda: thin.measure(place, made, arguments.runs),
-        "growth": lambda: growth.measure(place, arguments.runs),
+        "growth": lambda: growth.measure(place, made, arguments.runs),
         "start": lambda: start.measure(place, made, arguments.runs),
     }
     results = [

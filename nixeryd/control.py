@@ -37,7 +37,6 @@ from nixeryd.reload import Reloading
 from nixeryd.sources.search import Search
 from nixeryd.sources.source import Configured
 from nixeryd.store.index import Index
-from nixeryd.store.names import Kind
 
 _Events: TypeAlias = (
     trio.MemoryReceiveChannel[builds.Event] | trio.MemoryReceiveChannel[pulls.Event]
@@ -100,7 +99,7 @@ class Control:
             },
             "nix": self._nix,
             "data_dir": str(self._data_dir),
-            "images": sum(name.kind is Kind.NIX for name in self._index.names.all()),
+            "images": self._index.names.count_built(),
             "cache": {"size": self._evictor.total, "cap": self._evictor.cap},
             "builds": [
                 {
@@ -113,7 +112,7 @@ class Control:
                 for run in self._builder.runs()
             ],
             "offline": self._mirror.offline.why,
-            "mirrored": len(self._index.mirrored.tags()),
+            "mirrored": self._index.mirrored.count_tags(),
             "upstreams": [
                 {
                     "name": upstream.name,

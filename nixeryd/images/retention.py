@@ -183,12 +183,13 @@ class _Pool:
             due += sorted(one for one in freed if self._users[one] == 1)
 
     def forget(self, manifest: Held) -> Step:
+        users, blobs = self._users, self._blobs
         gone = []
-        for digest in {manifest.digest: None, **dict.fromkeys(manifest.needs)}:
-            self._users[digest] -= 1
-            if not self._users[digest] and digest in self._blobs:
+        for digest in dict.fromkeys((manifest.digest, *manifest.needs)):
+            users[digest] = left = users[digest] - 1
+            if not left and digest in blobs:
                 gone.append(digest)
-                self.total -= self._blobs[digest].size
+                self.total -= blobs[digest].size
         return Step(manifest.digest, tuple(gone))
 
     def _last_uses(self) -> dict[str, float]:

@@ -11,14 +11,16 @@ store (`recipes`): its name has an ending, and its size is that of the bytes.
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from sys import intern
 
 from nixeryd.images.digests import Digest
-from nixeryd.images.errors import NixerydError, RegistryError
+from nixeryd.images.errors import NixerydError
 from nixeryd.images.retention import Blob
 from nixeryd.images.served import BlobFile
 from nixeryd.store.durable import fsync_directory, make_directories
@@ -41,6 +43,7 @@ class StoreUnusableError(NixerydError):
 
 
 _STRETCH = 8 << 20  # bytes that a disk writes in one go
+_HEX = re.compile("[0-9a-f]{64}")
 _UNUSABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -207,11 +210,13 @@ class Blobs:
         for directory in self._directory.glob("[0-9a-f][0-9a-f]"):
             with os.scandir(directory) as entries:
                 for entry in entries:
-                    with suppress(FileNotFoundError, RegistryError):  # gone, foreign
-                        digest = str(Digest(entry.name.removesuffix(ENDING)))
+                    name = entry.name.removesuffix(ENDING)
+                    if _HEX.fullmatch(name) is None:
+                        continue  # foreign
+                    with suppress(FileNotFoundError):  # gone
                         status = entry.stat()
                         size = weigh(entry.path, status.st_size)
-                        found[digest] = Blob(size, status.st_mtime)
+                        found[intern(f"sha256:{name}")] = Blob(size, status.st_mtime)
         return found
 
     def require_space(self, size: int) -> None:

@@ -5,14 +5,19 @@ a large cache takes a second. It is the state at one moment; what happened since
 is for the caller to check.
 """
 
-import json
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
+from typing import Final
+
+import msgspec
 
 from nixeryd.images.retention import Held
 from nixeryd.store.connection import connect, explained
 from nixeryd.store.names import SCHEMA, Name, Names
+
+_DIGESTS: Final = msgspec.json.Decoder(list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +46,14 @@ def read_holdings(path: Path) -> Holdings:
                 " LEFT JOIN uses ON uses.manifest = manifests.digest"
             )
             held = [
-                Held(digest, tuple(json.loads(blobs)), used or 0.0, digest in pinned)
+                Held(intern(digest), _needs(blobs), used or 0.0, digest in pinned)
                 for digest, blobs, used in rows
             ]
             rows = connection.execute("SELECT DISTINCT digest FROM mirrored_manifests")
             mirrored = frozenset(digest for (digest,) in rows)
     return Holdings(tuple(held), tuple(names), mirrored)
+
+
+def _needs(blobs: str) -> tuple[str, ...]:
+    # The same layers are in many images: one text of each, which is hashed once.
+    return tuple(map(intern, _DIGESTS.decode(blobs)))

@@ -106,6 +106,11 @@ class Mirrored:
             for upstream, repository, tag, digest, when, g in rows
         ]
 
+    def count_tags(self) -> int:
+        """Count them."""
+        (number,) = self._db.execute("SELECT count(*) FROM mirrored_tags").fetchone()
+        return int(number)
+
     def add_manifest(self, place: Place, digest: Digest) -> None:
         """Remember where a manifest is from."""
         with self._db:

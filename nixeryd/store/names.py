@@ -91,6 +91,12 @@ class Names:
         """List all names."""
         return _read(self._db.execute(_NAMES))
 
+    def count_built(self) -> int:
+        """Count the tags of Nix images."""
+        counted = "SELECT count(*) FROM tags JOIN manifests ON digest = manifest"
+        (number,) = self._db.execute(counted).fetchone()
+        return int(number)
+
     def find(self, kind: Kind, image: str, tag: str) -> Name | None:
         """Find a name."""
         where = "WHERE kind = ? AND image = ? AND tag = ?"

@@ -2,9 +2,10 @@
 
     python -m benchmarks [GROUP]... [--runs N] [--place DIR] [--json FILE] [--favour]
 
-Groups: packing, cold, warm, pulls, thin, growth, start; all by default. What they
-are made of is built once and kept in DIR. Needs Debian's packages docker-registry,
-pigz, zstd and wrk; pulls and thin also docker.io and podman, and root.
+Groups: packing, cold, warm, pulls, streamed, thin, growth, start; all by default.
+What they are made of is built once and kept in DIR. Needs Debian's packages
+docker-registry, pigz, zstd and wrk; pulls, streamed and thin also docker.io and
+podman, and root.
 """
 
 import argparse
@@ -13,7 +14,17 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import growth, inputs, measure, packing, pulls, serving, start, thin
+from benchmarks import (
+    growth,
+    inputs,
+    measure,
+    packing,
+    pulls,
+    serving,
+    start,
+    streamed,
+    thin,
+)
 
 
 def main() -> None:
@@ -27,6 +38,7 @@ def main() -> None:
         "cold": lambda: serving.measure_cold(place, made, arguments.runs),
         "warm": lambda: serving.measure_warm(place, made, arguments.runs),
         "pulls": lambda: pulls.measure(place, made, arguments.runs),
+        "streamed": lambda: streamed.measure(place, made, arguments.runs),
         "thin": lambda: thin.measure(place, made, arguments.runs),
         "growth": lambda: growth.measure(place, made, arguments.runs),
         "start": lambda: start.measure(place, made, arguments.runs),
@@ -52,7 +64,16 @@ def _parse() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    choices = ("packing", "cold", "warm", "pulls", "thin", "growth", "start")
+    choices = (
+        "packing",
+        "cold",
+        "warm",
+        "pulls",
+        "streamed",
+        "thin",
+        "growth",
+        "start",
+    )
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(choices))
     parser.add_argument("--runs", type=int, default=5, metavar="N")
     parser.add_argument(

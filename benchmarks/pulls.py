@@ -36,7 +36,7 @@ def measure(place: Path, inputs: Inputs, runs: int) -> list[Result]:
         version = docker("version", "--format", "{{.Server.Version}}").stdout
         is_old = int(version.partition(".")[0]) < _ZSTD_SINCE
         everybody = {**daemons, "docker-registry, gzip": peer}
-        for engine, pull in (("docker", _docker), ("podman", _podman)):
+        for engine, pull in (("docker", pull_by_docker), ("podman", pull_by_podman)):
             client = docker if engine == "docker" else podman
             contenders = {
                 who: pull(client, one)
@@ -48,7 +48,7 @@ def measure(place: Path, inputs: Inputs, runs: int) -> list[Result]:
     return results
 
 
-def _docker(docker: Docker, registry: Registry) -> Callable[[], float]:
+def pull_by_docker(docker: Docker, registry: Registry) -> Callable[[], float]:
     def run() -> float:
         image = f"{registry.address}/{_IMAGE}"
         start = time.perf_counter()
@@ -61,7 +61,7 @@ def _docker(docker: Docker, registry: Registry) -> Callable[[], float]:
     return run
 
 
-def _podman(podman: Podman, registry: Registry) -> Callable[[], float]:
+def pull_by_podman(podman: Podman, registry: Registry) -> Callable[[], float]:
     def run() -> float:
         image = f"{registry.address}/{_IMAGE}"
         start = time.perf_counter()

@@ -25,11 +25,14 @@ log: {{formatter: json, level: info, accesslog: {{disabled: true}}}}
 
 
 @contextmanager
-def nixeryd(place: Path, inputs: Inputs, compression: str) -> Iterator[Daemon]:
+def nixeryd(
+    place: Path, inputs: Inputs, compression: str, layers: str = "pack"
+) -> Iterator[Daemon]:
     """Serve from a data directory in `place`, kept; ready when it has looked around."""
     environ = {
         "NIX_CONFIG": NIX_CONFIG,
         "NIXERYD_CACHE_COMPRESSION": compression,
+        "NIXERYD_CACHE_LAYERS": layers,
         "PATH": favoured_programs(place / "bin", NIX_PROGRAMS),
     }
     flags = ("--nixpkgs", inputs.source)

@@ -95,7 +95,7 @@ def _blobs(ours: Registry, peer: Registry, runs: int) -> list[Result]:
     path = f"/v2/gigabyte/blobs/{layer['digest']}"
 
     def rate(registry: Registry, clients: int) -> Callable[[], float]:
-        return lambda: _receive(registry, path, layer["size"], clients)
+        return lambda: receive(registry, path, layer["size"], clients)
 
     return [
         alternate(
@@ -109,11 +109,11 @@ def _blobs(ours: Registry, peer: Registry, runs: int) -> list[Result]:
     ]
 
 
-def _receive(registry: Registry, path: str, size: int, clients: int) -> float:
+def receive(registry: Registry, path: str, size: int, clients: int) -> float:
     """Let clients take a blob each, all at once; give MB/s for all together."""
     taken = []
     threads = [
-        threading.Thread(target=lambda: taken.append(_take(registry, path)))
+        threading.Thread(target=lambda: taken.append(take(registry, path)))
         for _ in range(clients)
     ]
     start = time.perf_counter()
@@ -126,7 +126,7 @@ def _receive(registry: Registry, path: str, size: int, clients: int) -> float:
     return clients * size / seconds / 1e6
 
 
-def _take(registry: Registry, path: str) -> int:
+def take(registry: Registry, path: str) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", registry.port)
     with closing(connection):
         connection.connect()

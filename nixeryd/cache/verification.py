@@ -30,6 +30,7 @@ from nixeryd.images.retention import Blob
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.holdings import Holdings, read_holdings
 from nixeryd.store.index import Index
+from nixeryd.store.recipe import OTHER_CONTENTS, LostContent
 
 # Seconds between two tellings of how far it is.
 _PACE: Final = 0.2
@@ -108,8 +109,10 @@ class Verification:
             self._blobs.recipes.lose(digest, error)
             return f"cannot be made: {error}"
         if hashed.hexdigest() != digest.hex:
+            if not self._blobs.has_file(digest):
+                self._blobs.recipes.lose(digest, LostContent(OTHER_CONTENTS))
             return "damaged"
-        if self._blobs.is_streamed(digest):
+        if not self._blobs.has_file(digest):
             self._blobs.recipes.seal(digest, began)
         return None
 

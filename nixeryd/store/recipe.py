@@ -29,6 +29,7 @@ from nixeryd.images.recipes import (
 )
 
 CHUNK: Final = 1024 * 1024
+OTHER_CONTENTS: Final = "its store paths have other contents now"
 
 
 class LostContent(NixerydError):  # noqa: N818  a state

@@ -19,7 +19,14 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.recipes import TICK, FilePart, Piece, is_unchanged
 from nixeryd.store.locks import KeyedLocks
-from nixeryd.store.recipe import LostContent, OpenRecipe, Recipe, open_part, read_part
+from nixeryd.store.recipe import (
+    OTHER_CONTENTS,
+    LostContent,
+    OpenRecipe,
+    Recipe,
+    open_part,
+    read_part,
+)
 from nixeryd.store.recipes import Recipes
 
 BATCH: Final = 256 * 1024  # bytes that a client holds of small files and headers
@@ -87,7 +94,7 @@ class StreamedBlob:
                 self.recipe.is_right, trio.from_thread.check_cancelled, limiter=_HASHERS
             )
             if not is_right:
-                raise LostContent("its store paths have other contents now")
+                raise LostContent(OTHER_CONTENTS)
             self.recipes.seal(self.digest, sealed)
 
     def is_sealed(self, changed: int) -> bool:

@@ -1,6 +1,7 @@
 """Blob bodies: what is sent is what was asked for, and nothing stays open."""
 
 import os
+import socket
 import tempfile
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,8 +15,12 @@ import trio.testing
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.served import BlobFile
+from nixeryd.store.blobs import Blobs
+from nixeryd.store.datadir import open_data_dir
+from nixeryd.store.streaming import StreamedBlob
 from nixeryd.web.bodies import DamagedBlobError, open_body
 from nixeryd.web.sendfile import CHUNK
+from tests.store.layers import let_clock_tick, make_layer
 
 DATA = os.urandom(2 * CHUNK + 17)
 
@@ -190,3 +195,45 @@ async def test_a_blob_of_the_wrong_length_is_cut(main, registry, pieces):
         body = (await client.rest()).partition(b"\r\n\r\n")[2]
     assert len(body) < 10 or body == b"0123456789"
     assert not live.is_open
+
+
+@pytest.fixture
+def streamed(registry, tmp_path):
+    """A streamed blob that the registry has, and the layer that it is."""
+    layer = make_layer(tmp_path / "store" / "abc-package")
+    with open_data_dir(tmp_path / "data") as places:
+        blobs = Blobs(places.blobs, places.staging)
+        digest = layer.record(blobs)
+        registry.blobs[digest] = StreamedBlob(blobs.recipes, blobs.find(digest))
+        yield layer
+
+
+async def test_a_streamed_blob_is_sent_whole_and_in_parts(main, streamed):
+    path = f"/v2/git/blobs/{streamed.packed.digest}"
+    async with await main.connect() as client:
+        assert (await client.request("GET", path)).body == streamed.whole
+        for part in (range(1), range(1000, 2_000_000), range(len(streamed.whole))):
+            wanted = f"bytes={part.start}-{part.stop - 1}"
+            answer = await client.request("GET", path, range=wanted)
+            assert answer.status == 206
+            assert answer.body == streamed.whole[part.start : part.stop]
+
+
+@pytest.mark.parametrize("which", ["small", "large"])
+async def test_a_streamed_blob_of_other_bytes_is_cut(main, streamed, which):
+    let_clock_tick()
+    streamed.rot(streamed.root / which)
+    path = f"/v2/git/blobs/{streamed.packed.digest}"
+    async with await main.connect() as client:
+        await client.ask("GET", path)
+        head = await client.head()
+        assert head.status_code == 200
+        assert len(await client.rest()) < len(streamed.whole)
+
+
+async def test_a_client_that_leaves_frees_the_store_path(main, streamed):
+    async with await main.connect() as client:
+        client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await client.ask("GET", f"/v2/git/blobs/{streamed.packed.digest}")
+        await client.head()
+    await is_closed(streamed.large)

@@ -1,4 +1,5 @@
 import pytest
+import structlog
 import trio
 
 from nixeryd.builder.failures import MOST, Failures
@@ -54,3 +55,21 @@ async def test_so_many_failures_are_remembered_and_no_more():
     failures.raise_remembered(1)
     with pytest.raises(RegistryError):
         failures.raise_remembered(MOST + 1)
+
+
+async def test_an_index_that_cannot_be_written_is_one_clear_error(demo_builder):
+    database = demo_builder._index.names._db
+    database.execute("PRAGMA query_only = ON")
+    with pytest.raises(RegistryError, match=r"the index .* cannot be used") as caught:
+        await demo_builder.manifest(("hello",), "latest")
+    assert caught.value.code is ErrorCode.DENIED
+    database.execute("PRAGMA query_only = OFF")
+    # It may pass, so it is not remembered as the image's failure.
+    manifest = await demo_builder.manifest(("hello",), "latest")
+    # What is here is served though nothing can be noted of it.
+    database.execute("PRAGMA query_only = ON")
+    with structlog.testing.capture_logs() as logs:
+        assert await demo_builder.manifest(("hello",), "here") == manifest
+    assert "not tagged" in [entry["event"] for entry in logs]
+    database.execute("PRAGMA query_only = OFF")
+    assert demo_builder.tags(("hello",)) == ["latest"]

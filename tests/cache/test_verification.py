@@ -6,6 +6,7 @@ from nixeryd.api.images import Checked, Checking
 from nixeryd.cache.eviction import Evictor
 from nixeryd.cache.verification import Verification
 from nixeryd.images.digests import Digest
+from nixeryd.images.retention import Blob
 from nixeryd.store.index import StoredManifest
 from nixeryd.store.mirrored import Place
 from tests.cache.conftest import KB
@@ -117,3 +118,28 @@ async def test_damage_that_nobody_needs_is_found_too(shelf, verify):
     (broken,) = (await verify(repair=True)).broken
     assert (broken.digest, broken.images) == (str(digest), ())
     assert shelf.size == 0
+
+
+async def test_what_cannot_be_read_is_broken(shelf, verify):
+    shelf.image("one", "a", used=1)
+    layer = shelf.index.layer("a").digest
+    path = shelf.blobs.path(layer)
+    path.unlink()
+    path.mkdir()
+    (broken,) = (await verify()).broken
+    assert (broken.digest, broken.why) == (
+        str(layer),
+        "cannot be read: Is a directory",
+    )
+    assert broken.images == ("one:latest",)
+
+
+async def test_what_is_evicted_meanwhile_is_not_broken(shelf, verify, monkeypatch):
+    shelf.image("one", "a", used=1)
+    listing = shelf.blobs.listing()
+    loose = shelf.blobs.put(b"loose")
+    monkeypatch.setattr(
+        shelf.blobs, "listing", lambda: listing | {str(loose): Blob(5, 0)}
+    )
+    shelf.blobs.path(loose).unlink()
+    assert (await verify()).broken == ()

@@ -45,13 +45,29 @@ def test_every_blob_is_under_its_digest(archive):
 
 def test_the_layout_names_the_manifest_and_the_tag(archive):
     assert load(archive, "oci-layout") == {"imageLayoutVersion": "1.0.0"}
-    (entry,) = load(archive, "index.json")["manifests"]
-    assert entry["digest"] == str(MANIFEST.digest)
-    assert entry["size"] == MANIFEST.size
-    assert entry["mediaType"] == MANIFEST_TYPE
-    assert set(entry["annotations"].values()) == {
-        "work",
-        "localhost:5000/shell/git:work",
+    # To the byte: the same image is the same archive in every version.
+    assert archive.extractfile("index.json").read().decode() == (
+        '{"manifests":[{"annotations":{'
+        '"io.containerd.image.name":"localhost:5000/shell/git:work",'
+        '"org.opencontainers.image.ref.name":"work"},'
+        f'"digest":"{MANIFEST.digest}","mediaType":"{MANIFEST_TYPE}","size":8}}],'
+        '"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2}'
+    )
+
+
+def test_anybody_may_read_what_is_unpacked(archive):
+    kinds = {(one.name, one.isdir(), one.mode) for one in archive.getmembers()[:6]}
+    assert kinds == {
+        ("oci-layout", False, 0o644),
+        ("index.json", False, 0o644),
+        ("manifest.json", False, 0o644),
+        ("blobs", True, 0o755),
+        ("blobs/sha256", True, 0o755),
+        (archive.getnames()[5], False, 0o644),
+    }
+    assert {one.type for one in archive.getmembers()} == {
+        tarfile.REGTYPE,
+        tarfile.DIRTYPE,
     }
 
 

@@ -62,6 +62,12 @@ def test_a_manifest_is_rendered_to_these_bytes():
     )
 
 
+def test_a_layer_may_have_annotations():
+    layer = LayerDescriptor(ONE, TWO, 7, "t", (("b", "2"), ("a", "1")))
+    (rendered,) = json.loads(render_manifest(b"{}", [layer]))["layers"]
+    assert rendered["annotations"] == {"a": "1", "b": "2"}
+
+
 def test_layers_keep_their_order():
     layers = [LayerDescriptor(d, d, 1, "t") for d in (TWO, ONE)]
     rendered = json.loads(render_manifest(b"{}", layers))
@@ -144,4 +150,6 @@ def test_the_default_command_is_what_the_name_makes_plain(packages, is_shell, co
     ],
 )
 def test_a_layer_is_described_in_a_line(names, text):
-    assert describe_layer([f"/nix/store/{'0' * 32}-{name}" for name in names]) == text
+    for store in ("/nix/store", "/of-mine/store"):
+        paths = [f"{store}/{'0' * 32}-{name}" for name in names]
+        assert describe_layer(paths) == text

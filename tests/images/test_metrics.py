@@ -6,12 +6,14 @@ def test_gauges_are_rendered():
         [
             gauge("up", "Is it.", value=True),
             Gauge("left", "Pulls.", [({"at": 'a"b\\c\nd'}, 7), ({"at": "e"}, None)]),
+            Gauge("size", "Bytes.", [({"of": "a", "in": "b"}, 1)]),
             Gauge("nothing", "Nobody knows.", [({}, None)]),
         ]
     )
     assert text == (
         "# HELP up Is it.\n# TYPE up gauge\nup 1.0\n"
         '# HELP left Pulls.\n# TYPE left gauge\nleft{at="a\\"b\\\\c\\nd"} 7.0\n'
+        '# HELP size Bytes.\n# TYPE size gauge\nsize{of="a",in="b"} 1.0\n'
     )
 
 

@@ -8,6 +8,7 @@ from nixeryd.images.retention import (
     Eviction,
     Held,
     Step,
+    batches,
     plan_eviction,
     plan_removal,
 )
@@ -274,3 +275,13 @@ def test_what_is_not_there_or_named_twice_is_removed_once():
     here = blobs(m=1)
     plan = plan_removal([held("m")], here, remove=names("m", "gone", "m"), named=set())
     assert plan == Eviction((step("m", "m"),), freed=1, left=0)
+
+
+def test_a_plan_is_cut_into_parts_with_whole_steps():
+    steps = [step("a", "1", "2"), step("b"), step("c", "3"), step("d", "4", "5", "6")]
+    # A manifest counts as one, and each blob that goes with it.
+    assert list(batches(steps, 4)) == [steps[:2], steps[2:]]
+    assert list(batches(steps, 3)) == [steps[:1], steps[1:3], steps[3:]]
+    assert list(batches(steps, 1)) == [[one] for one in steps]
+    assert list(batches(steps, 100)) == [steps]
+    assert list(batches([], 4)) == []

@@ -36,6 +36,21 @@ def test_the_word_itself_comes_first_then_beginnings_then_the_rest():
     ]
 
 
+def test_where_the_word_is_counts_before_how_long_the_name_is():
+    attributes = ["gitA.zz", "xgit", "x_git-a", "x.x.git", "gits", "b.git-b-c-d"]
+    found = search([*attributes, "xxxx-git", "a.long-git"], "git", 20)
+    assert [match.name for match in found] == [
+        "x.x.git",  # the word itself
+        "gits",  # begins with it
+        "b.git-b-c-d",
+        "x_git-a",  # a part begins with it
+        "xxxx-git",
+        "a.long-git",
+        "xgit",  # within
+        "gita.zz",  # in the name of the set alone
+    ]
+
+
 def test_only_the_best_are_given():
     assert names("git", limit=2) == ["git", "haskellpackages.git"]
 

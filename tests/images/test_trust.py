@@ -186,6 +186,8 @@ def test_an_upstream_leads_outside_or_to_where_it_is(address, home, allowed):
         ("https://192.168.1.2", True),
         ("https://nas", True),
         ("https://registry.local", True),
+        ("https://registry.internal", True),
+        ("https://a.localhost:5000", True),
         ("https://registry-1.docker.io", False),
         ("https://8.8.8.8", False),
         ("nonsense", True),

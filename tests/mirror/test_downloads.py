@@ -3,6 +3,7 @@
 import pytest
 import structlog
 import trio
+import trio.testing
 
 from nixeryd.builder.board import Board
 from nixeryd.builder.history import History
@@ -13,6 +14,7 @@ from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.images.served import BlobFile, BlobHead
 from nixeryd.live import Live
+from nixeryd.mirror import downloads
 from tests.mirror.conftest import (
     HANG,
     HOST,
@@ -216,6 +218,45 @@ async def test_a_size_that_is_not_told_is_waited_for(setup, mirror, faults):
     blob = await mirror.blob(ROUTE, LAYER_DIGEST)
     assert blob.size == len(LAYER)
     assert await read(blob) == LAYER
+
+
+async def test_a_staging_directory_that_is_gone_is_told(setup, mirror):
+    setup.places.staging.rmdir()
+    with pytest.raises(RegistryError, match="cannot be stored") as caught:
+        await mirror.blob(ROUTE, LAYER_DIGEST)
+    assert caught.value.status == 404
+    setup.places.staging.mkdir()
+    assert await read(await mirror.blob(ROUTE, LAYER_DIGEST)) == LAYER
+
+
+async def test_a_disk_that_is_slow_holds_the_upstream_up():
+    """Not all that comes is kept in memory: who brings it waits for room."""
+    pieces = downloads._Pieces()
+    brought = []
+
+    async def bring():
+        for _ in range(5):
+            await pieces.put(bytes(downloads._BUFFERED // 2))
+            brought.append(True)
+        pieces.end()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bring)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(brought) == 2
+        assert len(await pieces.take()) == 2
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(brought) == 4
+        assert len(await pieces.take()) == 2
+        assert len(await pieces.take()) == 1
+        assert await pieces.take() == []
+
+
+async def test_a_size_that_an_upstream_does_not_tell_is_404(mirror, faults):
+    faults.on("HEAD .*/blobs/", Change(headers={"Content-Length": None}))
+    with pytest.raises(RegistryError, match="does not say how large") as caught:
+        await mirror.blob_head(ROUTE, LAYER_DIGEST)
+    assert caught.value.status == 404
 
 
 async def test_a_blob_that_no_disk_can_hold_is_not_begun(setup, mirror, faults):

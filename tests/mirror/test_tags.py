@@ -62,6 +62,17 @@ async def test_a_silent_upstream_is_not_waited_for(mirror, faults, monkeypatch):
     hold.release()
 
 
+async def test_a_page_that_cannot_be_noted_is_given(setup, mirror, faults):
+    faults.on("", FIRST)
+    setup.index.mirrored._db.execute("PRAGMA query_only = ON")
+    page = await mirror.tags(ROUTE, 2, None)
+    assert (page.tags, page.warning) == (("a", "b"), None)
+    setup.index.mirrored._db.execute("PRAGMA query_only = OFF")
+    mirror.set_offline(offline=True)
+    with pytest.raises(RegistryError, match="offline"):
+        await mirror.tags(ROUTE, 2, None)
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 async def test_gone_or_private_is_believed(mirror, faults, status):
     faults.on("", FIRST, times=1)

@@ -52,6 +52,18 @@ def test_a_place_that_cannot_be_a_directory_is_a_clear_error(tmp_path):
         pass
 
 
+def test_a_file_in_the_place_of_a_directory_is_a_clear_error(tmp_path):
+    (tmp_path / "blobs").write_text("")
+    with (
+        pytest.raises(DataDirError, match=r"cannot be written \(.*--data-dir"),
+        open_data_dir(tmp_path),
+    ):
+        pass
+    (tmp_path / "blobs").unlink()
+    with open_data_dir(tmp_path) as places:  # nobody holds the lock
+        assert places.blobs.is_dir()
+
+
 def test_the_data_is_the_users_alone(tmp_path):
     with open_data_dir(tmp_path / "data") as places:
         for place in (places.root, places.blobs / "sha256", places.staging):

@@ -10,14 +10,20 @@ from hypothesis import given, settings, strategies as st
 
 from nixeryd.images import tar
 from nixeryd.images.digests import Digest
-from nixeryd.images.recipes import UnreadableRecipe
+from nixeryd.images.recipes import FilePart, UnreadableRecipe
 from nixeryd.packing import (
     pack_entries,
     pack_store_paths,
     record_entries,
     record_store_paths,
 )
-from nixeryd.store.recipe import CHUNK, LostContent, find_recipe
+from nixeryd.store.recipe import (
+    CHUNK,
+    LostContent,
+    find_recipe,
+    open_part,
+    read_part,
+)
 
 
 class Bytes:
@@ -131,6 +137,19 @@ def test_what_has_changed_is_not_read(tmp_path, how):
     assert recipe.missing() == (str(root) if how == "gone" else None)
     with pytest.raises(LostContent, match=str(root)):
         recipe.read(range(recipe.size))
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_noticed(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"0123456789")
+    fd, _ = open_part(FilePart(str(file), 10, range(10)))
+    try:
+        os.truncate(file, 7)
+        assert read_part(fd, range(2, 7), str(file)) == b"23456"
+        with pytest.raises(LostContent, match="has become shorter"):
+            read_part(fd, range(2, 10), str(file))
+    finally:
+        os.close(fd)
 
 
 def test_other_bytes_of_the_same_size_are_noticed_by_who_reads_all(tmp_path):

@@ -83,6 +83,18 @@ async def test_what_was_evicted_meanwhile_is_no_row(index, path):
     assert list(used(path)) == [str(MANIFEST.digest)]
 
 
+def test_what_cannot_be_written_is_lost_and_no_more(index, path):
+    uses = Uses(index, Leases(), now=lambda: 5.0)
+    uses.manifest(MANIFEST.digest)
+    index.names._db.execute("PRAGMA query_only = ON")
+    uses.flush()
+    index.names._db.execute("PRAGMA query_only = OFF")
+    assert used(path)[str(MANIFEST.digest)] != 5.0
+    uses.manifest(MANIFEST.digest)
+    uses.flush()
+    assert used(path)[str(MANIFEST.digest)] == 5.0
+
+
 def test_what_is_used_is_leased(index):
     leases = Leases()
     uses = Uses(index, leases)

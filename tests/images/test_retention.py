@@ -85,6 +85,11 @@ def test_what_no_manifest_needs_goes_first_if_it_is_old():
     }
     plan = plan_eviction(images, here, cap=11, loose_before=3.0)
     assert plan.steps == (step(None, "older"), step(None, "old"))
+    # No more than has to, and what was written at that very moment is not older.
+    plan = plan_eviction(images, here, cap=16, loose_before=3.0)
+    assert plan.steps == (step(None, "older"),)
+    plan = plan_eviction(images, here, cap=11, loose_before=2.0)
+    assert plan.steps == (step(None, "older"), step("m", "m", "a"))
     plan = plan_eviction(images, here, cap=10, loose_before=3.0)
     assert plan.steps[2] == step("m", "m", "a")
     assert plan.left == 5
@@ -285,3 +290,5 @@ def test_a_plan_is_cut_into_parts_with_whole_steps():
     assert list(batches(steps, 1)) == [[one] for one in steps]
     assert list(batches(steps, 100)) == [steps]
     assert list(batches([], 4)) == []
+    ones = [step(name) for name in "abcde"]
+    assert list(batches(ones, 2)) == [ones[:2], ones[2:4], ones[4:]]

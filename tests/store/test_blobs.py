@@ -91,6 +91,9 @@ def test_a_full_disk_is_a_clear_error_and_gives_its_space_back(tmp_path):
                 for _ in range(20):
                     staged.write(bytes(100_000))
             assert list(places.staging.iterdir()) == []
+            # Nor is what is cut off within one write taken for whole.
+            with pytest.raises(StoreFullError), blobs.stage() as staged:
+                staged.write(bytes(2_000_000))
             assert blobs.read(kept) == b"kept"
             assert blobs.put(bytes(1000))
     finally:

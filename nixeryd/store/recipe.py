@@ -5,6 +5,7 @@ hashed again here: who reads all of it can, and `streaming` does when a file
 changed. Synchronous, and made for worker threads.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -29,6 +30,7 @@ from nixeryd.images.recipes import (
 )
 
 CHUNK: Final = 1024 * 1024
+_NOT_A_FILE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 OTHER_CONTENTS: Final = "its store paths have other contents now"
 
 
@@ -130,11 +132,13 @@ class OpenRecipe:
 
 
 def open_part(piece: FilePart) -> tuple[int, int]:
-    """Open a file of a recipe; gives its ctime too. Raises `LostContent`."""
+    """Open a file of a recipe; gives its ctime too. Raises `LostContent`, `OSError`."""
     try:
         fd = os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
-        raise LostContent(f"{piece.path} cannot be read: {error.strerror}") from error
+        if error.errno not in _NOT_A_FILE:
+            raise
+        raise LostContent(f"{piece.path} is no file any more") from error
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) or status.st_size != piece.size:
         os.close(fd)

@@ -17,7 +17,13 @@ import trio
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
-from nixeryd.images.recipes import TICK, FilePart, Piece, is_unchanged
+from nixeryd.images.recipes import (
+    TICK,
+    FilePart,
+    Piece,
+    UnreadableRecipe,
+    is_unchanged,
+)
 from nixeryd.store.locks import KeyedLocks
 from nixeryd.store.recipe import (
     OTHER_CONTENTS,
@@ -108,10 +114,10 @@ class StreamedBlob:
 
     @contextmanager
     def losing(self) -> Iterator[None]:
-        """Count on the recipe no longer if this fails."""
+        """Count on the recipe no longer if what it is made of is not there."""
         try:
             yield
-        except NixerydError as error:
+        except (LostContent, UnreadableRecipe) as error:
             self.recipes.lose(self.digest, error)
             raise
 
@@ -146,6 +152,9 @@ class _Stream:
                     return await trio.to_thread.run_sync(self._gather, limiter=_READERS)
                 except _Changed as changed:
                     await self._blob.check(changed.ctime)
+                except OSError as error:  # no file descriptors: that may pass
+                    message = f"{self._blob.digest} cannot be read now: {error}"
+                    raise NixerydError(message) from error
             raise LostContent("its store paths change while they are read")
 
     def close(self) -> None:

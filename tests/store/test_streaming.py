@@ -1,6 +1,7 @@
 """Streamed blobs: the packed bytes, or nothing that a client could take for them."""
 
 import os
+import resource
 import shutil
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import trio
 import trio.testing
 from hypothesis import given, settings, strategies as st
 
-from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.recipes import TICK
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
@@ -39,15 +40,19 @@ def blob(blobs, layer):
 
 async def read(blob, part=None, between=lambda: None):
     """Take a part, or all, as the web layer does; `between` is called before each."""
-    found = bytearray()
     async with blob.open(range(blob.size) if part is None else part) as stream:
-        while piece := await stream.arrive():
-            if isinstance(piece, range):
-                found += os.pread(stream.fd, len(piece), piece.start)
-            else:
-                assert len(piece) < 2 * BATCH
-                found += piece
-            between()
+        return await take_all(stream, between)
+
+
+async def take_all(stream, between=lambda: None):
+    found = bytearray()
+    while piece := await stream.arrive():
+        if isinstance(piece, range):
+            found += os.pread(stream.fd, len(piece), piece.start)
+        else:
+            assert len(piece) < 2 * BATCH
+            found += piece
+        between()
     return bytes(found)
 
 
@@ -181,7 +186,7 @@ async def test_a_store_path_that_is_gone_is_an_unknown_blob(blobs, blob, layer):
 
 
 async def test_a_store_path_that_goes_meanwhile_breaks_off(blobs, blob, layer):
-    with pytest.raises(LostContent, match="cannot be read"):
+    with pytest.raises(LostContent, match="no file any more"):
         await read(blob, between=lambda: shutil.rmtree(layer.root, ignore_errors=True))
     assert blob.digest not in blobs
 
@@ -195,3 +200,16 @@ async def test_a_blob_that_is_evicted_is_read_to_its_end_or_unknown(blobs, blob,
         await blob.require()
     with pytest.raises(LostContent, match="not here any more"):
         await read(blob)
+
+
+async def test_what_may_pass_loses_nothing(blobs, blob, layer):
+    """No file descriptors are left: that says nothing against the layer."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with blob.open(range(blob.size)) as stream:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            with pytest.raises(NixerydError, match=r"cannot be read now: .*Too many"):
+                await take_all(stream)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert await read(blob) == layer.whole

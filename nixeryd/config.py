@@ -17,7 +17,9 @@ import msgspec
 
 from nixeryd import paths
 from nixeryd.images.errors import NixerydError
+from nixeryd.images.logins import refuse_login
 from nixeryd.images.sizes import SizeError, parse_size
+from nixeryd.ownership import anyone_can_write
 
 Compression = Literal["none", "gzip", "zstd"]
 Layers = Literal["pack", "stream"]  # a copy, or a recipe: made from the store as read
@@ -61,6 +63,7 @@ class Source(_Table, frozen=True):
         if len(kinds) != 1:
             said = f"not {' and '.join(kinds)}" if kinds else "and it has none"
             raise ValueError(f"a source has one of path, git, channel, flake, {said}")
+        refuse_login(self.git or self.channel or self.flake)
         if self.ref and not self.git:
             raise ValueError("ref goes with git; a tag names the ref of a checkout")
 
@@ -213,6 +216,8 @@ def read_layers(
 def _read(file: Path | None) -> tuple[str, dict[str, Any]]:
     path = file or paths.config_file()
     try:
+        if anyone_can_write(path):
+            raise ConfigError(f"{path} can be written by anyone: chmod go-w {path}")
         return str(path), tomllib.loads(path.read_text())
     except FileNotFoundError as error:
         if file is None:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import trio
 
 from nixeryd.config import Settings
+from nixeryd.ownership import whose
 from nixeryd.web.listen import ListenError, open_tcp, open_unix
 from nixeryd.web.ports import Door
 from nixeryd.web.systemd import adopt_sockets
@@ -68,3 +69,8 @@ def _make_directory(path: Path) -> None:
             f"cannot make {path} for the admin socket: {error.strerror}; name another"
             " directory with XDG_RUNTIME_DIR"
         ) from error
+    if (strange := whose(path)) is not None:
+        raise ListenError(
+            f"{path} {strange}: the admin socket would not be safe there; name another"
+            " directory with XDG_RUNTIME_DIR"
+        )

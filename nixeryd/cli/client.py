@@ -12,6 +12,7 @@ from nixeryd import paths
 from nixeryd.cli.main import FAILED, NO_DAEMON
 from nixeryd.config import load_settings
 from nixeryd.images.errors import NixerydError
+from nixeryd.ownership import is_strangers
 
 _CHUNK = 1024 * 1024  # bytes
 
@@ -28,6 +29,8 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
+        if is_strangers(self._path):
+            raise PermissionError  # somebody else listens; told nothing
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(str(self._path))
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nixeryd.images.errors import NixerydError
+from nixeryd.ownership import whose
 from nixeryd.store.durable import make_directories
 
 
@@ -67,6 +68,7 @@ def open_data_dir(root: Path) -> Iterator[DataDir]:
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         make_directories((root,))
+        _check_ours(places)
         lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise DataDirError(
@@ -85,6 +87,20 @@ def open_data_dir(root: Path) -> Iterator[DataDir]:
         yield places
     finally:
         os.close(lock)
+
+
+def _check_ours(places: DataDir) -> None:
+    if (strange := whose(places.root)) is not None:
+        raise DataDirError(
+            f"the data directory {places.root} {strange}: what is in there cannot be"
+            " trusted; give another with --data-dir"
+        )
+    for place in (places.blobs, places.staging):
+        if place.is_symlink():
+            raise DataDirError(
+                f"{place} is a link: files are removed and renamed in there. To have"
+                " the data elsewhere, give the whole directory with --data-dir"
+            )
 
 
 def _lock(lock: int, root: Path) -> None:

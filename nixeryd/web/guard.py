@@ -18,7 +18,7 @@ https://www.rfc-editor.org/rfc/rfc9112#section-3.2
 
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -98,13 +98,21 @@ def refuse(
         is_button = not is_registry and is_own_page(method, headers)
         is_page = not is_button and (origins or foreign)
         return "web pages may not ask this of the daemon" if is_page else None
-    # The daemon's own page may read. Following a link to it is fine as well: the
-    # other site gets nothing to see.
+    # The daemon's own page may read. Following a link to a page is fine as well: the
+    # other site gets nothing to see. Not to the API, where a search is work for Nix.
     own_page = all(origin == f"http://{hosts[0]}" for origin in origins)
-    navigation = fields.get("sec-fetch-mode") == ["navigate"]
-    if not own_page or (foreign and not navigation):
+    if not own_page or (foreign and not _is_link(path, fields)):
         return "pages of other sites may not read this"
     return None
+
+
+def _is_link(path: str, fields: Mapping[str, Sequence[str]]) -> bool:
+    """Tell whether somebody follows a link to a page, in a tab and not in a frame."""
+    return (
+        not path.startswith("/api/")
+        and fields.get("sec-fetch-mode") == ["navigate"]
+        and fields.get("sec-fetch-dest", ["document"]) == ["document"]
+    )
 
 
 def is_own_page(method: str, headers: Iterable[tuple[str, str]]) -> bool:

@@ -20,7 +20,16 @@ from tests.hostile.upstream import HostileRegistry
 from tests.mirror.conftest import TTL, Clock, Setup, open_mirror, settle
 from tests.upstream.fixtures import Waits
 from tests.upstream.registries import make_image
-from tests.web.conftest import MemoryControl, Server, _serving
+from tests.web.conftest import (
+    MemoryControl,
+    Server,
+    _serving,
+    control,
+    main,
+    registry,
+)
+
+__all__ = ["control", "main", "registry"]
 
 HUB = "docker.io"
 KEPT = make_image("library/kept", [b"kept" * 50_000, b"small"])

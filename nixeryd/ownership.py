@@ -1,0 +1,52 @@
+"""Whose a place is: what others can write is not ours, whoever made it.
+
+Another user of this machine may have made a directory or a link where we look for
+ours, in /tmp above all, and would choose what we serve or overwrite.
+"""
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def whose(path: Path) -> str | None:
+    """Say why a directory is not ours alone, in words behind its name; None: it is.
+
+    Its owner and who may write in it count, and who made it a link. OSError if there
+    is none.
+    """
+    link, found = path.lstat(), path.stat()
+    if stat.S_ISLNK(link.st_mode) and link.st_uid not in {0, os.geteuid()}:
+        return f"is a link that {_name(link.st_uid)} made"
+    if found.st_uid != os.geteuid():
+        return f"belongs to {_name(found.st_uid)}"
+    if found.st_mode & _OTHERS:
+        return f"can be written by others (mend it with chmod go-w {path})"
+    return None
+
+
+def anyone_can_write(path: Path) -> bool:
+    """Tell whether every user of this machine may change a file."""
+    return bool(path.stat().st_mode & stat.S_IWOTH)
+
+
+def is_strangers(path: Path) -> bool:
+    """Tell whether a file is another user's, and not root's; a missing one is nobody's.
+
+    To root, all are ours.
+    """
+    try:
+        owner = path.lstat().st_uid
+    except OSError:
+        return False
+    return os.geteuid() not in {0, owner} and owner != 0
+
+
+def _name(uid: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"the user with the number {uid}"

@@ -78,7 +78,8 @@ def test_a_full_disk_is_a_clear_error_and_gives_its_space_back(tmp_path):
     root = tmp_path / "small"
     root.mkdir()
     subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(root)], check=True
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(root)],
+        check=True,
     )
     try:
         with open_data_dir(root) as places:

@@ -123,7 +123,7 @@ def disk(tmp_path):
     place = tmp_path / "disk"
     place.mkdir()
     subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=True
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", place], check=True
     )
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)

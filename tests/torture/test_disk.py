@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 @contextmanager
 def small_disk(place: Path, size: str) -> Iterator[None]:
     place.mkdir()
-    mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", place)
+    mount("-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", place)
     try:
         yield
     finally:

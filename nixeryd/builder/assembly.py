@@ -12,6 +12,7 @@ from nixeryd.builder.layers import Layers
 from nixeryd.builder.listing import list_directory
 from nixeryd.builder.manifest import Layer, write_manifest
 from nixeryd.builder.progress import LayerDone, Progress
+from nixeryd.builder.together import together
 from nixeryd.images.closures import Closure
 from nixeryd.images.forest import build_forest
 from nixeryd.images.layering import LayerPlan, plan_layers
@@ -79,27 +80,15 @@ async def _pack(  # noqa: PLR0913, PLR0917  what layers are made of
         descriptor, cached = await layers.of_entries(entries, lease)
         note(len(plans), descriptor, FOREST, cached=cached)
 
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(plant)
-            for position, plan in _largest_first(plans):
-                nursery.start_soon(pack, position, plan.paths)
-                # In that order: trio starts the tasks of one turn in any.
-                await trio.lowlevel.checkpoint()
-    except ExceptionGroup as group:
-        # One clear error for whoever asked; the others stopped because of it. What
-        # except* raises came in a group again before Python 3.11.4 (gh-103590).
-        raise _first(group) from group
+    async with together() as nursery:
+        nursery.start_soon(plant)
+        for position, plan in _largest_first(plans):
+            nursery.start_soon(pack, position, plan.paths)
+            # In that order: trio starts the tasks of one turn in any.
+            await trio.lowlevel.checkpoint()
     return [packed[position] for position in sorted(packed)]
 
 
 def _largest_first(plans: Sequence[LayerPlan]) -> list[tuple[int, LayerPlan]]:
     """Order the work so that no core packs a large layer while others have none."""
     return sorted(enumerate(plans), key=lambda plan: -plan[1].nar_size)
-
-
-def _first(group: ExceptionGroup[Exception]) -> Exception:
-    error: Exception = group
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error

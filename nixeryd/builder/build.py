@@ -19,6 +19,7 @@ from nixeryd.builder.assembly import assemble
 from nixeryd.builder.layers import Layers
 from nixeryd.builder.progress import Phase, Progress
 from nixeryd.builder.thin import assemble_thin
+from nixeryd.builder.together import together
 from nixeryd.images import tar, thin
 from nixeryd.images.digests import Digest
 from nixeryd.images.names import ImageName
@@ -185,11 +186,13 @@ class Workshop:
         progress: Progress,
         hold: Hold,
     ) -> StoredManifest:
-        await self._realise(evaluation, hold.roots, progress)
+        labels: dict[str, str] = {}
         outputs = [out for package in evaluation.packages for out in package.outputs]
-        closure = await query_closure(self._nix, outputs)
+        async with together() as nursery:
+            nursery.start_soon(_label, labels, image, source)
+            await self._realise(evaluation, hold.roots, progress)
+            closure = await query_closure(self._nix, outputs)
         progress.tell(Phase(phase="pack"))
-        labels = await _labels(image, source)
         if image.is_thin:
             made = await assemble_thin(
                 image,
@@ -266,15 +269,12 @@ def _key(*parts: object) -> str:
     return Digest.of(json.dumps(parts).encode()).hex
 
 
-async def _labels(image: ImageName, source: Source) -> dict[str, str]:
+async def _label(labels: dict[str, str], image: ImageName, source: Source) -> None:
     """Say what is in the image and where it comes from, in OCI's annotation keys.
 
     https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
     """
-    labels = {
-        "org.opencontainers.image.title": image.title,
-        "org.opencontainers.image.source": source.name,
-    }
+    labels["org.opencontainers.image.title"] = image.title
+    labels["org.opencontainers.image.source"] = source.name
     if revision := await source.revision():
         labels["org.opencontainers.image.revision"] = revision
-    return labels

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
@@ -28,6 +28,9 @@ class Directory:
     path: Path
     trees: Trees
     checkout: Checkout | None = None
+    _described: dict[tuple[object, ...], str | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def place(self) -> str:
@@ -71,8 +74,33 @@ class Directory:
         return State(fingerprint, 0 if self.checkout is None else self.checkout.changes)
 
     async def revision(self) -> str | None:
-        """Give the commit, "-dirty" behind it if files differ; None without git."""
-        return await describe(self.path)
+        """Give the commit, "-dirty" behind it if files differ; None without git.
+
+        git looks at each of tens of thousands of files to tell, so it is asked again
+        only after a change, of files or of its own list of them.
+        """
+        state = await self._described_state()
+        if state is None:
+            return await describe(self.path)
+        if state not in self._described:
+            described = await describe(self.path)
+            self._described.clear()
+            # git may have written its list anew; what changed meanwhile is not told.
+            if await self._described_state() == state:
+                self._described[state] = described
+            return described
+        return self._described[state]
+
+    async def _described_state(self) -> tuple[object, ...] | None:
+        """Give what a description depends on; None if that cannot be told."""
+        fingerprint = await self.fingerprint()
+        try:
+            listed = (self.path / ".git" / "index").stat()
+        except OSError:
+            return None
+        if fingerprint is None:
+            return None
+        return fingerprint, listed.st_ino, listed.st_size, listed.st_mtime_ns
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[PackageSet]:

@@ -48,7 +48,7 @@ class Target:
 
     def __init__(self, daemon: Daemon) -> None:
         self.port = daemon.port
-        self._daemon = daemon
+        self.daemon = daemon
         manifest = daemon.manifest("curious")
         self.blobs = [
             Blob(path, descriptor["digest"], daemon.ask(path).body)
@@ -60,7 +60,7 @@ class Target:
 
     @property
     def log(self) -> str:
-        return self._daemon.process.output
+        return self.daemon.process.output
 
     @property
     def is_calm(self) -> bool:

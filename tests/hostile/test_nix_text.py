@@ -89,7 +89,6 @@ INJECTED = [
     "curious''",
     "curious;id",
     "$(id)",
-    "--argstr",
     "../curious",
     "Curious",
     "curious:${abort}",
@@ -104,7 +103,7 @@ INJECTED = [
 
 def test_no_door_lets_such_a_name_in(target):
     """Neither the command line's, nor the registry's."""
-    done = target.daemon.command("pull", "--", *INJECTED)
+    done = target.daemon.command("pull", *INJECTED)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout
     assert "evaluation aborted" not in done.stdout

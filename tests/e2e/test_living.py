@@ -79,7 +79,11 @@ def test_another_users_socket_is_named(tmp_path: Path):
             place.chmod(place.stat().st_mode | 0o055)
         done = run(
             [sys.executable, "-c", AS_NOBODY, daemon.data],
-            environment(HOME=str(tmp_path), XDG_RUNTIME_DIR=None),
+            environment(
+                HOME=str(tmp_path),
+                XDG_RUNTIME_DIR=None,
+                COVERAGE_PROCESS_CONFIG=None,  # nobody may write its file
+            ),
         )
         assert done.returncode == 3, done.stdout
         assert "another user's daemon" in done.stdout

@@ -134,6 +134,24 @@ def test_what_a_pinned_index_names_stays():
     assert plan == Eviction((), freed=0, left=7)
 
 
+def test_indexes_in_indexes_stay_and_go_with_all_that_they_name():
+    # By their digests what is named comes first: of what was used alike, it is tried
+    # first, and has to wait for what names it.
+    *inner, top = sorted(("a", "b", "a1", "a2", "b1", "b2", "top"), key=digest)
+    one, other, *leaves = inner
+    images = [
+        held(one, *leaves[:2]),
+        held(other, *leaves[2:]),
+        *map(held, leaves),
+    ]
+    here = blobs(**dict.fromkeys((*inner, top), 1))
+    pinned = plan_eviction([*images, held(top, one, other, pinned=True)], here, cap=0)
+    assert pinned == Eviction((), freed=0, left=7)
+    plan = plan_eviction([*images, held(top, one, other)], here, cap=0)
+    assert plan.steps[0] == step(top, top)
+    assert (len(plan.steps), plan.left) == (7, 0)
+
+
 # A cache: manifests 0 to 4 may name each other upwards only (digests know no
 # cycles), and share blobs 5 to 14, of which some are missing.
 _NUMBERS = range(15)

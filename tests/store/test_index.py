@@ -48,6 +48,12 @@ def test_what_was_looked_up_is_forgotten_at_any_write(path):
         assert now() == (None, None)
 
 
+def test_it_says_what_is_in_a_layer(path):
+    with open_index(path) as index:
+        assert index.layer_paths(DIGEST) == ("/nix/store/a",)
+        assert index.layer_paths(Digest.of(b"of somebody else")) == ()
+
+
 @pytest.mark.parametrize("junk", [b"not a database, and long enough to say so" * 9])
 def test_what_is_no_database_is_put_aside(path, junk):
     path.write_bytes(junk)

@@ -11,7 +11,7 @@ import pytest
 from nixeryd.api.builds import Build, LogPart
 from nixeryd.web.live import Now
 from nixeryd.web.openapi import ENDPOINTS
-from tests.e2e.serving import serving
+from tests.e2e.serving import ODD, PACKAGES, serving
 
 GET = {one.path: one for one in ENDPOINTS if one.method == "get"}
 POST = {one.path: one for one in ENDPOINTS if one.method == "post"}
@@ -42,8 +42,14 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("api")) as daemon:
+def daemon(tmp_path_factory, demo_source):
+    place = tmp_path_factory.mktemp("api")
+    config = place / "config.toml"
+    config.write_text(
+        f'source = "demo"\n[sources.demo]\npath = "{demo_source}"\n'
+        f'[sources.odd]\npath = "{PACKAGES}"\n'
+    )
+    with serving(place, f"--config={config}", environ=ODD) as daemon:
         yield daemon
 
 
@@ -53,7 +59,7 @@ def api(daemon) -> Api:
     for name in ("hello", "shell/hello"):
         api.ask(f"/v2/{name}/manifests/latest")
     with pytest.raises(urllib.error.HTTPError):
-        api.ask("/v2/missing/manifests/latest")
+        api.ask("/v2/breaks/manifests/odd")
     return api
 
 

@@ -12,7 +12,8 @@ class Image(msgspec.Struct, frozen=True):
     """A name, and the image that it leads to.
 
     `unique` is what its removal frees; `missing` counts the blobs that come when
-    they are asked for. `since` is when it was built or last asked for upstream.
+    they are asked for. `since` is when it was built or last asked for upstream. What
+    is streamed counts as what it keeps in the Nix store.
     """
 
     kind: Kind

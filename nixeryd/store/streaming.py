@@ -35,7 +35,7 @@ from nixeryd.store.recipe import (
 )
 from nixeryd.store.recipes import Recipes
 
-BATCH: Final = 256 * 1024  # bytes that a client holds of small files and headers
+BATCH: Final = 128 * 1024  # bytes that a client holds of small files and headers
 LARGE: Final = 64 * 1024  # bytes of a file from which on the kernel sends it
 _ATTEMPTS: Final = 3
 

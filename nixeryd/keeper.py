@@ -104,7 +104,7 @@ class Keeper:
         for name in found:
             if pinned:
                 # It may be about to be evicted.
-                self._blobs.leases.renew(name.manifest)
+                self._blobs.leases.pin(name.manifest)
                 self._index.names.pin(name)
             else:
                 self._index.names.unpin(name)

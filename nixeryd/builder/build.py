@@ -22,6 +22,7 @@ from nixeryd.builder.thin import assemble_thin
 from nixeryd.builder.together import together
 from nixeryd.images import tar, thin
 from nixeryd.images.digests import Digest
+from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import ImageName
 from nixeryd.nix import closurelist
 from nixeryd.nix.closure import query_closure
@@ -48,6 +49,15 @@ class Build:
 
     manifest: StoredManifest
     cached: bool
+
+
+class LayerLost(NixerydError):  # noqa: N818  what happened, not what it is
+    """Of the layers that were packed one is gone, as it was found damaged."""
+
+    is_passing = True
+
+    def __init__(self) -> None:
+        super().__init__("a layer was found damaged while it was needed: pull again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +149,11 @@ class Workshop:
             for _ in range(_ATTEMPTS - 1):
                 try:
                     return await self._attempt(image, source, progress, begin, hold)
-                except (DerivationLost, StorePathLost):
+                except (DerivationLost, StorePathLost, LayerLost):
                     # Nix roots what is built: a collection right after the
                     # evaluation takes the derivation. Evaluating writes it again.
-                    # And what somebody deletes by force is built again.
+                    # And what somebody deletes by force is built again; so is what
+                    # is found to be damaged meanwhile, and removed.
                     continue
             return await self._attempt(image, source, progress, begin, hold)
 
@@ -168,15 +179,18 @@ class Workshop:
             is_cached = known is not None and self._is_whole(image, known)
             if known is None or not is_cached:
                 known = await self._make(image, source, evaluation, progress, hold)
+                if not self._is_whole(image, known):
+                    raise LayerLost
                 self._index.add_build(key, known)
+            # No await until here: what was seen to be whole could be removed.
+            if before.fingerprint is not None and is_settled:
+                self._index.add_build(
+                    self._state_key(image, source, before.fingerprint), known
+                )
             hold.lease.add(known.digest)
             # Whoever waits for the build comes for it soon.
             self._blobs.leases.renew(known.digest)
-        if before.fingerprint is not None and is_settled:
-            self._index.add_build(
-                self._state_key(image, source, before.fingerprint), known
-            )
-        return Build(known, is_cached)
+            return Build(known, is_cached)
 
     async def _make(
         self,

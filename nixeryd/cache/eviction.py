@@ -188,11 +188,15 @@ class Evictor:
             done = await self._do(plan, spare_pulls=False)
             return replace(done, names=tuple(names))
 
-    async def discard(self, manifests: Sequence[str], blobs: Sequence[str]) -> None:
-        """Let these very ones go, whatever they are needed for."""
+    async def discard(self, blobs: Sequence[str]) -> None:
+        """Let these go for good, whatever they are needed for, and what needs them."""
         async with self._lock:
+            # As of now: a build may have written a manifest a moment ago.
+            manifests = self._index.names.needing(blobs)
             _, freed = await self._discarding.discard(manifests, blobs)
             self.grow(-freed)
+            digests = list(map(Digest.parse, blobs))
+            await trio.to_thread.run_sync(self._blobs.sync_places, digests)
 
     async def _do(self, make: _Make, *, spare_pulls: bool) -> Evicted:
         done = Evicted(0, 0, 0, 0, ())

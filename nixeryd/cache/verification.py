@@ -44,7 +44,7 @@ class Verification:
         blobs: Blobs,
         index: Index,
         index_path: Path,
-        discard: Callable[[Sequence[str], Sequence[str]], Awaitable[None]],
+        discard: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         self._blobs = blobs
         self._index = index
@@ -74,7 +74,7 @@ class Verification:
             for digest, why in sorted(self._why.items())
         )
         if repair:
-            await self._repair(holdings, needy)
+            await self._discard(sorted(self._why))
         yield Checked(len(listing), total, broken, repair)  # noqa: ASYNC119  safe
 
     async def _read_all(self, listing: Mapping[str, Blob], ended: trio.Event) -> None:
@@ -124,17 +124,6 @@ class Verification:
                 is_held = self._index.manifest(Digest.parse(manifest.digest))
                 if is_held and self._blobs.size(Digest.parse(digest)) is None:
                     self._why[digest] = "missing"
-
-    async def _repair(
-        self, holdings: Holdings, needy: Mapping[str, Sequence[str]]
-    ) -> None:
-        lost = {
-            manifest
-            for digest, manifests in needy.items()
-            for manifest in manifests
-            if manifest == digest or manifest not in holdings.mirrored
-        }
-        await self._discard(sorted(lost), sorted(needy))
 
 
 def _needy(holdings: Holdings, broken: Iterable[str]) -> dict[str, list[str]]:

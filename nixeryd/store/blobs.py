@@ -189,20 +189,20 @@ class Blobs:
     def put(self, data: bytes) -> Digest:
         """Store a small blob."""
         digest = Digest.of(data)
-        if not self._renew(digest, len(data)):
+        if not self._renew(digest, data):
             with self.stage() as staged:
                 staged.write(data)
                 staged.commit(digest)
         return digest
 
-    def _renew(self, digest: Digest, size: int) -> bool:
-        """Tell whether a blob is here; it is as good as written now."""
+    def _renew(self, digest: Digest, data: bytes) -> bool:
+        """Tell whether a blob is here and whole; it is as good as written now."""
         with self.explain_errors():
             try:
                 os.utime(self.path(digest))
             except FileNotFoundError:
                 return False
-        return self.size(digest) == size
+        return self.read(digest) == data
 
     def listing(self) -> dict[str, Blob]:
         """List all blobs by their digests' text; a large cache takes a second."""
@@ -255,6 +255,11 @@ class Blobs:
                     moved.append(place)
             self.recipes.forget(digest)
         return moved
+
+    def sync_places(self, digests: Iterable[Digest]) -> None:
+        """Make sure that a power cut brings none of these back that were discarded."""
+        for directory in sorted({self.path(digest).parent for digest in digests}):
+            fsync_directory(directory)
 
     @contextmanager
     def explain_errors(self) -> Iterator[None]:

@@ -66,6 +66,11 @@ class Leases:
             # In place, as leases hold the list; by identity, as sets may be equal.
             self._watchers[:] = [one for one in self._watchers if one is not seen]
 
+    def pin(self, digest: Digest) -> None:
+        """Tell who plans that this stays: their plan does not know it yet."""
+        for seen in self._watchers:
+            seen.add(digest)
+
     def renew(self, digest: Digest) -> None:
         """Lease a manifest or a blob to whoever asked for it just now."""
         # The latest last, so that what has ended is found at the front.

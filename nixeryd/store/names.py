@@ -4,6 +4,7 @@ Part of the index and on its connection (`index.py`). A pin belongs to a name, s
 that it stays when the name moves on to another manifest.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -132,6 +133,21 @@ class Names:
                 f"DELETE FROM {table} WHERE {image} = ? AND tag = ?",  # noqa: S608  ours
                 (name.image, name.tag),
             )
+
+    def needing(self, blobs: Sequence[str]) -> list[str]:
+        """List the manifests that are no good without these blobs.
+
+        A mirrored one is, unless it is such a blob itself: the others come again.
+        """
+        rows = self._db.execute(
+            "SELECT digest FROM manifests, (SELECT ? AS lost)"
+            " WHERE digest IN (SELECT value FROM json_each(lost))"
+            " OR digest NOT IN (SELECT digest FROM mirrored_manifests) AND EXISTS"
+            " (SELECT 1 FROM json_each(blobs) AS needed JOIN json_each(lost) AS gone"
+            " ON needed.value = gone.value)",
+            (json.dumps(list(blobs)),),
+        )
+        return [digest for (digest,) in rows]
 
     def forget(self, manifests: Sequence[str], blobs: Sequence[str]) -> list[Name]:
         """Forget all that is known of manifests and blobs, for good; give their names.

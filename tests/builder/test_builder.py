@@ -5,7 +5,7 @@ import pytest
 import trio
 import trio.testing
 
-from nixeryd.builder import progress as events
+from nixeryd.builder import build, progress as events
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.packing import pack_store_paths
@@ -95,6 +95,25 @@ async def test_a_lost_layer_is_missed_though_nothing_was_evaluated(
         builder._workshop._last_look = None  # it was more than a moment ago
         assert await builder.manifest(("hello",), "latest") == first
         assert builder.blob(lost).size
+
+
+async def test_a_layer_that_is_removed_before_the_manifest_is_written_is_packed_again(
+    demo_builder, monkeypatch
+):
+    """A repair found it damaged."""
+    write, removed = build.assemble, []
+
+    async def assemble(*args, blobs, **more):
+        made = await write(*args, blobs=blobs, **more)
+        if not removed:
+            removed.extend(blobs.discard([made.blobs[-1]]))
+        return made
+
+    monkeypatch.setattr(build, "assemble", assemble)
+    manifest = await demo_builder.manifest(("hello",), "latest")
+    assert removed
+    for digest in blobs_of(manifest):
+        assert demo_builder.blob(digest).size > 0
 
 
 async def test_many_who_ask_at_once_get_one_build(nix, write_set, tmp_path):

@@ -185,6 +185,25 @@ async def test_what_a_build_counted_on_before_the_plan_and_let_go_meanwhile_stay
     shelf.check()
 
 
+@pytest.mark.parametrize("spare_pulls", [True, False])
+async def test_what_is_pinned_while_the_plan_is_made_stays(shelf, make, spare_pulls):
+    shelf.image("other", "a", used=1)
+    shelf.image("image", "b", used=2)
+    (name,) = (one for one in shelf.index.names.all() if one.repository == "image")
+
+    def pin():
+        shelf.blobs.leases.pin(name.manifest)
+        shelf.index.names.pin(name)
+
+    def pin_in_between():
+        trio.from_thread.run_sync(pin)  # a plan, in a thread, asks for the time
+        return 0.0
+
+    await make(now=pin_in_between).evict(0, spare_pulls=spare_pulls)
+    assert shelf.names == {"image"}
+    shelf.check()
+
+
 async def test_whoever_asks_for_room_gets_that_of_images_pulled_lately(shelf, make):
     shelf.uses.manifest(shelf.image("pulled", "a", used=1))
     shelf.image("building", "b", used=1)

@@ -1,6 +1,7 @@
 """Verification: every kind of damage is found, named, and mended if asked."""
 
 import pytest
+import trio
 
 from nixeryd.api.images import Checked, Checking
 from nixeryd.cache.eviction import Evictor
@@ -72,6 +73,31 @@ async def test_a_repair_removes_what_is_damaged_and_the_builds_that_need_it(
     shelf.check()
     assert (await verify()).broken == ()
     shelf.image("one", "base", "a", used=2)
+    shelf.check()
+
+
+async def test_a_build_that_was_written_meanwhile_goes_with_what_it_needs(
+    shelf, verify, monkeypatch
+):
+    shelf.image("one", "base", used=1)
+    damage(shelf, shelf.index.layer("base").digest)
+    listing = shelf.blobs.listing
+
+    def build_after_listing():
+        found = listing()
+        trio.from_thread.run_sync(build)
+        return found
+
+    def build():
+        layer = shelf.index.layer("base").digest
+        manifest = StoredManifest(shelf.blobs.put(b"two"), "type", (layer,), 0)
+        shelf.index.add_build("two", manifest)
+        shelf.index.set_tag("two", "latest", "two", manifest.digest, 1)
+
+    monkeypatch.setattr(shelf.blobs, "listing", build_after_listing)
+    await verify(repair=True)
+    monkeypatch.undo()
+    assert shelf.index.build("two") is None
     shelf.check()
 
 

@@ -58,9 +58,10 @@ def test_an_unknown_blob_is_none(blobs):
     blobs.discard([digest])
 
 
-def test_put_mends_a_blob_of_the_wrong_size(blobs):
+@pytest.mark.parametrize("rotten", [b"mani", b"manifesT"])
+def test_put_mends_a_blob_that_is_not_what_it_was(blobs, rotten):
     digest = blobs.put(b"manifest")
-    blobs.path(digest).write_bytes(b"mani")
+    blobs.path(digest).write_bytes(rotten)
     assert blobs.put(b"manifest") == digest
     assert blobs.read(digest) == b"manifest"
 

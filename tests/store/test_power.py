@@ -91,3 +91,20 @@ def test_a_pin_is_safe_at_once(disk, tmp_path):
     disk.cut_power()
     with open_index(data / "index.sqlite") as index:
         assert [name.pinned for name in index.names.all()] == [True]
+
+
+def test_what_a_repair_removed_does_not_come_back(disk, tmp_path):
+    data = tmp_path / "disk" / "data"
+    live(data, "blobs.put(b'rotten')")
+    live(
+        data,
+        "import trio\n"
+        "from nixeryd.cache.eviction import Evictor\n"
+        "from nixeryd.store.uses import Uses\n"
+        "uses = Uses(index, blobs.leases)\n"
+        "evictor = Evictor(blobs, index, places.index, uses, cap=None)\n"
+        "trio.run(evictor.discard, [str(Digest.of(b'rotten'))])",
+    )
+    disk.cut_power()
+    with open_data_dir(data) as places:
+        assert Digest.of(b"rotten") not in Blobs(places.blobs, places.staging)

@@ -11,7 +11,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def _broken_manifests(data: Path, index: sqlite3.Connection) -> Iterator[str]:
     )
     for digest, blobs in rows:
         for blob in json.loads(blobs):
-            if not (_path(data, blob).exists() or _recipe(data, blob).exists()):
+            if not is_here(data, blob):
                 yield f"{blob} of the image {digest} is not there"
     for table in ("builds", "tags"):
         rows = index.execute(
@@ -80,6 +80,37 @@ def _broken_manifests(data: Path, index: sqlite3.Connection) -> Iterator[str]:
         )
         for (digest,) in rows:
             yield f"{table} name {digest}, which is not there"
+
+
+_PINNED = """
+SELECT manifest FROM pins JOIN tags USING (image, tag)
+WHERE kind = 'nix' AND repository = :name
+UNION SELECT manifest FROM pins JOIN mirrored_tags
+ON image = upstream || '/' || repository AND pins.tag = mirrored_tags.tag
+WHERE kind = 'mirrored' AND image = :name
+"""
+
+
+def lost_pins(data: Path, kept: Mapping[str, str]) -> Iterator[str]:
+    """Tell which names are not pinned, or not to these digests, or not whole."""
+    if not kept:
+        return
+    with _copy_of_index(data) as index:
+        for name, digest in kept.items():
+            if index.execute(_PINNED, {"name": name}).fetchall() != [(digest,)]:
+                yield f"{name} was pinned, and is not"
+                continue
+            row = index.execute(
+                "SELECT blobs FROM manifests WHERE digest = ?", (digest,)
+            ).fetchone()
+            for blob in (digest, *json.loads(row[0] if row else "[]")):
+                if row is None or not is_here(data, blob):
+                    yield f"{name} was pinned, and {blob} is not there"
+
+
+def is_here(data: Path, digest: str) -> bool:
+    """Tell whether a blob is there, as a file or as a recipe."""
+    return _path(data, digest).exists() or _recipe(data, digest).exists()
 
 
 def _path(data: Path, digest: str) -> Path:

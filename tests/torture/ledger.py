@@ -18,7 +18,10 @@ class Ledger:
     power_cuts: int = 0
     builds: int = 0
     evicted: int = 0
+    cared: int = 0
+    rotten: int = 0
     pulled: dict[str, str] = field(default_factory=dict)  # name to manifest digest
+    kept: set[str] = field(default_factory=set)  # of these, pinned and whole
     losses: list[str] = field(default_factory=list)
 
     def note(self, name: str, digest: str) -> None:
@@ -38,6 +41,7 @@ class Ledger:
             f"kills: {self.kills}, power cuts: {self.power_cuts}, faults: {faults}, "
             f"requests: {self.requests}, whole pulls: {self.pulls} of"
             f" {len(self.pulled)} images, builds: {self.builds},"
-            f" evictions: {self.evicted}, bad inputs: {self.bad_inputs},"
+            f" evictions: {self.evicted}, gc, rm, pin, verify, export: {self.cared},"
+            f" rotten blobs: {self.rotten}, bad inputs: {self.bad_inputs},"
             f" losses: {len(self.losses)}"
         )

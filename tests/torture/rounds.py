@@ -7,22 +7,25 @@ next start what had been pulled is pulled again and must be the same bytes.
 
 import random
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Set as AbstractSet
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import httpx
 import trio
 
-from tests.e2e.serving import Daemon
+from tests.e2e.serving import Daemon, data_dir
+from tests.torture.care import Care, tend
 from tests.torture.disk import LossyDisk, lossy_disk, why_not
-from tests.torture.invariants import broken, left_over
+from tests.torture.invariants import broken, is_here, left_over, lost_pins
 from tests.torture.ledger import Ledger
 from tests.torture.traffic import Broken, Clients, Wrong, make_traffic
 from tests.torture.world import World, open_world
 
-MEAN = 1.5  # seconds of traffic before a kill
+MEAN = 60  # requests before a kill, however fast the machine
+LONGEST = 30  # seconds that they may take
 CUTS = 0.5  # of the kills take the disk's power too
+ROT = 0.15  # of the rounds begin with blobs that are not as they were
 PULLED_AGAIN = 4  # of the images, in each round; all of them at the end
 
 
@@ -54,12 +57,18 @@ async def _round(
     world: World, disk: LossyDisk | None, ledger: Ledger, rng: random.Random
 ) -> None:
     is_cut = rng.random() < CUTS
+    is_short = rng.random() < 0.1
+    rotten = (
+        rot(data_dir(world.place), rng)
+        if not is_short and rng.random() < ROT
+        else set()
+    )
     daemon = world.start()
     try:
-        if rng.random() < 0.1:
+        if is_short:
             await trio.sleep(rng.uniform(0, 1))
         else:
-            await _live(daemon, world, ledger, rng)
+            await _live(daemon, world, ledger, rng, rotten)
     finally:
         await trio.to_thread.run_sync(daemon.process.kill)
     if disk is not None and is_cut:
@@ -73,16 +82,45 @@ async def _round(
         ledger.lose(f"a traceback: {daemon.process.output[-3000:]}")
     for what in broken(daemon.data):
         ledger.lose(f"after a {'power cut' if is_cut else 'kill'}: {what}")
+    for what in lost_pins(
+        daemon.data, {name: ledger.pulled[name] for name in ledger.kept}
+    ):
+        ledger.lose(f"after a {'power cut' if is_cut else 'kill'}: {what}")
+
+
+def rot(data: Path, rng: random.Random) -> set[str]:
+    """Damage some blobs; give their digests."""
+    paths = sorted(data.glob("blobs/sha256/??/" + "?" * 64))  # recipes are no bytes
+    chosen = rng.sample(paths, min(3, len(paths)))
+    for path in chosen:
+        body = bytearray(path.read_bytes() or b"x")
+        body[rng.randrange(len(body))] ^= 1 << rng.randrange(8)
+        path.write_bytes(body[: rng.choice((len(body), len(body) // 2))])
+    return {f"sha256:{path.name}" for path in chosen}
 
 
 async def _live(
-    daemon: Daemon, world: World, ledger: Ledger, rng: random.Random
+    daemon: Daemon,
+    world: World,
+    ledger: Ledger,
+    rng: random.Random,
+    rotten: AbstractSet[str],
 ) -> None:
     daemon = await _start(daemon, world, ledger)
     try:
+        if rotten:
+            await _mend(daemon, ledger, rotten)
         await _pull_again(daemon, world, ledger, rng, PULLED_AGAIN)
-        with trio.move_on_after(min(rng.expovariate(1 / MEAN), 4 * MEAN)):
-            await make_traffic(daemon, world, ledger, rng)
+        enough = ledger.requests + min(rng.expovariate(1 / MEAN), 4 * MEAN)
+        with trio.move_on_after(LONGEST):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(
+                    make_traffic, daemon, world, ledger, random.Random(rng.random())
+                )
+                nursery.start_soon(tend, daemon, ledger, random.Random(rng.random()))
+                while ledger.requests < enough:  # noqa: ASYNC110  at any moment
+                    await trio.sleep(rng.uniform(0, 0.1))
+                nursery.cancel_scope.cancel()
     except* Wrong as group:
         for error in group.exceptions:
             ledger.lose(repr(error))
@@ -94,6 +132,22 @@ async def _start(daemon: Daemon, world: World, ledger: Ledger) -> Daemon:
     for name in world.staged.intersection(left_over(ready.data)):
         ledger.lose(f"after a start: {name} is staged")
     return ready
+
+
+async def _mend(daemon: Daemon, ledger: Ledger, rotten: AbstractSet[str]) -> None:
+    """Have verify find what is rotten, unless it was evicted, and nothing else."""
+    ledger.rotten += len(rotten)
+    ledger.kept.clear()  # what was pinned is built or fetched again: other names
+    async with (
+        Clients(daemon, ledger) as clients,
+        Care(daemon, ledger, clients) as care,
+    ):
+        found = await care.verify()
+        left = {
+            digest for digest in rotten - found.keys() if is_here(daemon.data, digest)
+        }
+    if found.keys() - rotten or left:
+        raise Wrong(f"of the rotten {rotten} verify found {found}")
 
 
 async def _pull_again(
@@ -108,6 +162,13 @@ async def _pull_again(
                 await clients.pull(name)
             except (Broken, httpx.HTTPError) as error:
                 ledger.lose(f"{name} can't be pulled again: {error!r}")
+        for name in sorted(ledger.kept)[:1]:
+            world.lies.silent = True
+            try:
+                await clients.pull(name)
+            except (Broken, httpx.HTTPError) as error:
+                ledger.lose(f"{name} is pinned, and can't be pulled offline: {error!r}")
+            world.lies.silent = False
     world.lies.on = True
 
 
@@ -116,9 +177,9 @@ async def _end(world: World, ledger: Ledger) -> None:
     daemon = world.start()
     try:
         ready = await _start(daemon, world, ledger)
-        with suppress(Wrong):
-            rng = random.Random(0)
-            await _pull_again(ready, world, ledger, rng, len(ledger.pulled))
+        await _pull_again(ready, world, ledger, random.Random(0), len(ledger.pulled))
+    except Wrong as error:
+        ledger.lose(repr(error))
     finally:
         code = await trio.to_thread.run_sync(daemon.process.end)
     if code != 0:

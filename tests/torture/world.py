@@ -41,9 +41,12 @@ class Lies:
 
     random: random.Random
     on: bool = True
+    silent: bool = False
     told: int = 0
 
     def __call__(self, _: Request) -> Change | HangUp | Reply | None:
+        if self.silent:
+            return HangUp()
         if not self.on or self.random.random() > 0.3:
             return None
         self.told += 1

@@ -48,6 +48,22 @@ def test_what_was_looked_up_is_forgotten_at_any_write(path):
         assert now() == (None, None)
 
 
+def test_what_was_looked_up_answers_the_same_question_only(path):
+    one, other = (StoredManifest(Digest.of(b), "type", (), 1) for b in (b"1", b"2"))
+    with open_index(path) as index:
+        for key, made in (("one", one), ("other", other)):
+            index.add_build(key, made)
+            index.set_tag(key, "tag", key, made.digest, 0)
+            index.set_tag("both", key, "both", made.digest, 0)
+        for _ in range(2):  # the second time of what was looked up
+            for key, made in (("one", one), ("other", other)):
+                assert index.build(key) == made
+                assert index.tagged(key, "tag") == made.digest
+                assert index.tagged("both", key) == made.digest
+            assert index.build("tag") is None
+        assert index.manifests() == {str(one.digest), str(other.digest)}
+
+
 def test_it_says_what_is_in_a_layer(path):
     with open_index(path) as index:
         assert index.layer_paths(DIGEST) == ("/nix/store/a",)

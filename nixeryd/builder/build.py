@@ -17,6 +17,7 @@ import trio
 
 from nixeryd.builder.assembly import assemble
 from nixeryd.builder.layers import Layers
+from nixeryd.builder.places import Places
 from nixeryd.builder.progress import Phase, Progress
 from nixeryd.builder.thin import assemble_thin
 from nixeryd.builder.together import together
@@ -27,7 +28,7 @@ from nixeryd.images.names import ImageName
 from nixeryd.nix import closurelist
 from nixeryd.nix.closure import query_closure
 from nixeryd.nix.evaluate import Evaluation
-from nixeryd.nix.process import Nix
+from nixeryd.nix.process import Nix, NixDaemonGone
 from nixeryd.nix.realise import DerivationLost, realise
 from nixeryd.nix.roots import Roots, of_manifest
 from nixeryd.sources.source import Source
@@ -41,6 +42,7 @@ FORMAT = 1
 """Part of every build key: raise it when equal outputs give another manifest."""
 
 _ATTEMPTS = 3
+_AGAIN = (DerivationLost, StorePathLost, LayerLost, NixDaemonGone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,7 @@ class Workshop:
         self._locks = KeyedLocks()
         self._layers = Layers(blobs, index, compression, stream=stream)
         self._thin_layers = Layers(blobs, index, thin.COMPRESSION)
-        # An evaluation of nixpkgs takes a core and some 500 MB.
-        self._evaluations = trio.CapacityLimiter(2)
+        self._evaluations = Places(2)
 
     def use_popularity(self, popularity: Mapping[str, int]) -> None:
         """Cut layers by these numbers from now on."""
@@ -149,11 +150,12 @@ class Workshop:
             for _ in range(_ATTEMPTS - 1):
                 try:
                     return await self._attempt(image, source, progress, begin, hold)
-                except (DerivationLost, StorePathLost, LayerLost):
+                except _AGAIN:
                     # Nix roots what is built: a collection right after the
                     # evaluation takes the derivation. Evaluating writes it again.
                     # And what somebody deletes by force is built again; so is what
-                    # is found to be damaged meanwhile, and removed.
+                    # is found to be damaged meanwhile, and removed. A Nix daemon
+                    # that crashed is started again by who asks for it.
                     continue
             return await self._attempt(image, source, progress, begin, hold)
 
@@ -167,7 +169,7 @@ class Workshop:
     ) -> Build:
         progress.tell(Phase(phase="evaluate"))
         source = await source.ready()
-        async with self._evaluations:
+        async with self._evaluations.one():
             before = await source.state()
             begin(before.fingerprint)
             evaluation = await source.evaluate(self._nix, image)

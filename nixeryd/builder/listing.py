@@ -4,17 +4,23 @@ import os
 from collections.abc import Sequence
 
 from nixeryd.images.forest import NodeKind
+from nixeryd.walking import StorePathLost
 
 _STORE = "/nix/store/"
 
 
 def list_directory(path: str) -> dict[str, NodeKind]:
-    """List a directory, following links for their kind; {} if it is none."""
+    """List a directory, following links for their kind; {} if it is none.
+
+    Raises `StorePathLost` if nothing is there.
+    """
     try:
         with os.scandir(path) as entries:
             return {entry.name: _kind(entry) for entry in entries}
     except NotADirectoryError:
         return {}  # a store path may be a file
+    except FileNotFoundError as error:
+        raise StorePathLost(path, str(error.strerror)) from error
 
 
 def _kind(entry: os.DirEntry[str]) -> NodeKind:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 MAX_LINES = 20
 MAX_CHARACTERS = 2000
+_QUOTED_LINE = 300  # characters
 
 # CSI sequences (colours), OSC sequences (links and titles), and the rest of the
 # control characters but newline and tab: this text reaches terminals and pages.
@@ -57,3 +58,19 @@ def bounded(text: str) -> str:
     if len(kept) > MAX_CHARACTERS:
         kept = kept[: MAX_CHARACTERS - 1] + "…"
     return kept
+
+
+def log_end(lines: Sequence[str]) -> str:
+    """Quote the last lines of a log: the very last one is there in any case."""
+    quoted: list[str] = []
+    left = MAX_CHARACTERS
+    for line in reversed(lines):
+        text = line.rstrip()
+        if len(text) > _QUOTED_LINE:
+            text = text[: _QUOTED_LINE - 1] + "…"
+        left -= len(text)
+        if len(quoted) == MAX_LINES or left < 0:
+            break
+        if text:
+            quoted.append(f"> {text}")
+    return "\n".join(reversed(quoted))

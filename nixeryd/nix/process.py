@@ -4,10 +4,12 @@ Knows nothing of what the commands mean.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nixeryd.images.errors import NixerydError
 from nixeryd.nix.limits import Limits
 from nixeryd.offline import Offline
 from nixeryd.process import CommandFailed, LineCallback, run
@@ -23,6 +25,25 @@ _WITHOUT_NETWORK = (
     ("download-attempts", "1"),
     ("tarball-ttl", "4294967295"),
 )
+
+
+# Nix 2.3 to 2.3x, as client of its daemon; whatever it was asked for.
+_DAEMON_GONE = re.compile(
+    r"cannot connect to (?:socket|daemon)|unexpected end-of-file"
+    r"|Nix daemon disconnected unexpectedly|Connection reset by peer|Broken pipe"
+)
+
+
+class NixDaemonGone(NixerydError):  # noqa: N818  what happened, not what it is
+    """The Nix daemon does not answer, or not any more: no fault of what was asked."""
+
+    is_passing = True
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            f"the Nix daemon went away or does not answer ({said}); pull again, and if"
+            " that does not help: systemctl status nix-daemon"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +76,15 @@ class Nix:
     def _variable(self, name: str) -> str:
         return self.environment.get(name) or os.environ.get(name, "")
 
+    @property
+    def has_daemon(self) -> bool:
+        """Whether commands ask a Nix daemon of this machine."""
+        environment = {**os.environ, **self.environment}
+        remote = environment.get("NIX_REMOTE", "")
+        state = environment.get("NIX_STATE_DIR") or "/nix/var/nix"
+        is_auto = remote in ("", "auto")
+        return remote == "daemon" or (is_auto and not os.access(state, os.W_OK))
+
     async def run(
         self,
         argv: Sequence[str],
@@ -66,8 +96,8 @@ class Nix:
 
         `limits` are those of its memory; its time is for the caller to limit.
 
-        Raises `NixFailed` if it fails, `NixerydError` if it cannot be started
-        or says more than 256 MiB.
+        Raises `NixFailed` if it fails, `NixDaemonGone` if it is not to blame for
+        that, `NixerydError` if it cannot be started or says more than 256 MiB.
         """
         program, *arguments = argv
         command = [str(self.directory / program), *arguments, *self.options]
@@ -76,4 +106,11 @@ class Nix:
                 command += ["--option", name, value]
         if limits is not None:
             command = limits.wrap(command)
-        return await run(command, self.environment, on_stderr_line=on_stderr_line)
+        try:
+            return await run(command, self.environment, on_stderr_line=on_stderr_line)
+        except NixFailed as error:
+            # The last that it says, in any log format.
+            gone = _DAEMON_GONE.search(" ".join(error.stderr[-2:]))
+            if gone and self.has_daemon:
+                raise NixDaemonGone(gone.group()) from error
+            raise

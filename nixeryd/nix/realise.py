@@ -23,7 +23,7 @@ from nixeryd.process import TalksWithoutEnd
 _LOG_TAIL = 20  # lines
 _LOG_SIZE = 256 * 2**20  # bytes that a builder may say
 _MAX_LOGS = 64  # derivations whose log's end is kept
-_OUR_LIMIT = "max-log-size"
+_OUR_LIMIT = "max-build-log-size"
 _DRV = re.compile(r"/\S+?\.drv(?=['\"\s!^.;,]|$)")
 
 _QUOTED_LOG = re.compile(r"(?is);?\s*last \d+ log lines:.*")
@@ -40,8 +40,7 @@ class BuildFailed(RegistryError):  # noqa: N818  the interface's name
         what = drv.rpartition("/")[2].partition("-")[2] if drv else "the packages"
         message = f"building {what.removesuffix('.drv')} failed: {reason}"
         if log_tail:
-            tail = messages.bounded("\n".join(f"> {line}" for line in log_tail))
-            message += f"\nThe log ends with:\n{tail}"
+            message += f"\nThe log ends with:\n{messages.log_end(log_tail)}"
         if drv:
             message += f"\nThe whole log: nix-store --read-log {drv}"
         super().__init__(ErrorCode.DENIED, message)
@@ -154,7 +153,8 @@ class _Listener:
             return BuildFailed(last, why, tuple(self._logs.get(last or "", ())))
         first = self._errors[0] if self._errors else "\n".join(self._said)
         reason = messages.error_message(first.split("\n"))
-        named = _DRV.search(reason)
+        # The first may come from a builder, which may say anything in Nix's name.
+        named = next(filter(None, map(_DRV.search, (reason, *self._errors))), None)
         drv = named.group() if named else None
         log = tuple(self._logs.get(drv or "", ()))
         # A Nix daemon and newer versions quote the log; once is enough.

@@ -6,6 +6,7 @@ from nixeryd.nix.messages import (
     MAX_LINES,
     bounded,
     error_message,
+    log_end,
     strip_control,
 )
 
@@ -71,3 +72,16 @@ def test_the_beginning_is_kept():
 
 def test_one_long_line_is_cut():
     assert bounded("x" * 5000) == "x" * (MAX_CHARACTERS - 1) + "…"
+
+
+def test_a_log_is_quoted_at_its_end():
+    said = log_end([f"line {number}" for number in range(50)]).split("\n")
+    assert (said[0], said[-1], len(said)) == ("> line 30", "> line 49", MAX_LINES)
+
+
+def test_long_lines_of_a_log_do_not_hide_its_last():
+    said = log_end(["x" * 5000] * 20 + ["", "why"]).split("\n")
+    assert said[-1] == "> why"
+    assert said[0].startswith("> xxx")
+    assert said[0].endswith("…")
+    assert sum(map(len, said)) < MAX_CHARACTERS + 100

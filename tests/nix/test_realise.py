@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from nixeryd import process
 from nixeryd.images.errors import ErrorCode
+from nixeryd.nix import realise as nix_realise
 from nixeryd.nix.evaluate import evaluate
 from nixeryd.nix.progress import BuildLog, BuildStarted, BuildStopped
 from nixeryd.nix.realise import BuildFailed, DerivationLost, _Listener, realise
@@ -175,3 +177,51 @@ def is_running(pid):
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+async def test_a_log_that_is_too_long_ends_its_builder(
+    nix, system, salted, tmp_path, monkeypatch
+):
+    """Of Nix's own making: it holds a line without end in its memory."""
+    monkeypatch.setattr(nix_realise, "_LOG_SIZE", 1_000_000)
+    source = salted('talks = make "talks" "/usr/bin/yes | /usr/bin/tr -d \'\\\\n\'";')
+    (package,) = (await evaluate(nix, source, ["talks"], system)).packages
+    with pytest.raises(BuildFailed, match="killed after writing more than 1000000"):
+        await realise(nix, [package.installable], roots=tmp_path)
+
+
+async def test_a_log_that_a_nix_daemon_does_not_end_is_ended_by_us(
+    nix, system, salted, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(process, "_MAX_STDERR", 1_000_000)
+    source = salted(
+        f'talks = make "talks" "echo $$ > {tmp_path}/pid; exec /usr/bin/yes hello";'
+    )
+    (package,) = (await evaluate(nix, source, ["talks"], system)).packages
+    with pytest.raises(BuildFailed, match="wrote more than 0 MiB of log") as caught:
+        await realise(nix, [package.installable], roots=tmp_path)
+    assert caught.value.drv == package.drv_path
+    assert set(caught.value.log_tail) == {"hello"}
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+async def test_what_a_builder_says_in_nixs_name_does_not_hide_its_log(
+    nix, system, salted, tmp_path
+):
+    forged = r"@nix {\"action\":\"msg\",\"level\":0,\"msg\":\"error: forged\"}"
+    source = salted(f'bad = make "bad" "echo \'{forged}\'; echo why; exit 1";')
+    (package,) = (await evaluate(nix, source, ["bad"], system)).packages
+    with pytest.raises(BuildFailed, match="why") as caught:
+        await realise(nix, [package.installable], roots=tmp_path)
+    assert caught.value.drv == package.drv_path
+
+
+async def test_a_line_of_a_megabyte_is_cut(nix, system, salted, tmp_path):
+    long = "/usr/bin/head -c 1000000 /dev/zero | /usr/bin/tr '\\\\000' x"
+    source = salted(f'bad = make "bad" "{long}; echo; exit 1";')
+    (package,) = (await evaluate(nix, source, ["bad"], system)).packages
+    with pytest.raises(BuildFailed) as caught:
+        await realise(nix, [package.installable], roots=tmp_path)
+    line, *rest = caught.value.log_tail
+    assert rest == []
+    assert line == "x" * 4000 + " [cut]"

@@ -42,7 +42,6 @@ FORMAT = 1
 """Part of every build key: raise it when equal outputs give another manifest."""
 
 _ATTEMPTS = 3
-_AGAIN = (DerivationLost, StorePathLost, LayerLost, NixDaemonGone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,9 @@ class LayerLost(NixerydError):  # noqa: N818  what happened, not what it is
 
     def __init__(self) -> None:
         super().__init__("a layer was found damaged while it was needed: pull again")
+
+
+_AGAIN = (DerivationLost, StorePathLost, LayerLost, NixDaemonGone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,10 @@ def test_a_warning_is_a_quoted_string(text, header):
     assert render_warning(text) == header
 
 
+def test_a_long_warning_is_cut():
+    assert render_warning('~"' * 2000) == '299 - "' + '~\\"' * 1000 + '"'
+
+
 @given(st.text(max_size=9000))
 def test_a_warning_fits(text):
     header = render_warning(text)

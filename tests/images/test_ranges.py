@@ -47,6 +47,7 @@ def test_a_range_beyond_the_end_cannot_be_satisfied(header):
     with pytest.raises(RangeNotSatisfiable) as caught:
         parse_range(header, 10)
     assert caught.value.size == 10
+    assert str(caught.value) == "the range is outside the 10 bytes there are"
 
 
 @pytest.mark.parametrize("header", ["bytes=0-", "bytes=0-0", "bytes=1-", "bytes=-0"])

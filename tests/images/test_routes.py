@@ -204,6 +204,14 @@ def test_the_name_decides_who_answers(mirror, ns, name, expected):
     assert decided(name, ns, mirror=mirror) == expected
 
 
+def test_a_path_of_no_api_is_named_as_far_as_it_fits():
+    with pytest.raises(RegistryError, match=r"^'/v1/x' is no part of the registry API"):
+        route("/v1/x", {})
+    with pytest.raises(RegistryError) as caught:
+        route("/v1/" + "x" * 5000, {})
+    assert caught.value.message.startswith(f"'/v1/{'x' * 296}' is")
+
+
 @pytest.mark.parametrize(
     ("mirror", "ns", "name", "upstreams"),
     [

@@ -69,7 +69,7 @@ def test_whatever_is_asked_is_answered_as_described(daemon, schema, mode, method
         "Host": f"localhost:{daemon.port}",
     }
 
-    @examples(5)
+    @examples(3)
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case):
         case.call_and_validate(checks=CHECKS, headers=headers)

@@ -201,7 +201,7 @@ def strange_requests(draw) -> tuple[str, bytes]:
     return method, request(draw(TARGETS), method, *lines, body=body)
 
 
-@examples(100)
+@examples(60)
 @given(strange=st.lists(strange_requests(), min_size=1, max_size=6))
 def test_in_a_pipeline_every_answer_is_its_own_requests(hear, target, strange):
     data, methods, wanted = b"", [], []
@@ -253,7 +253,7 @@ PIECES = st.sampled_from(
 )
 
 
-@examples(100)
+@examples(60)
 @given(pieces=st.lists(PIECES | st.binary(max_size=20), min_size=1, max_size=25))
 def test_bytes_in_any_order_break_nothing(hear, target, pieces):
     # The last one ends the connection, if it is read as a request.

@@ -245,7 +245,7 @@ def _at(act: Act, url: str) -> Act:
     )
 
 
-@examples(12)
+@examples(6)
 @given(acts=st.lists(ACTS, min_size=1, max_size=5))
 def test_whatever_an_upstream_answers_nobody_is_misled(acts, caplog):
     caplog.clear()

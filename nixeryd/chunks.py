@@ -2,7 +2,8 @@
 
 Hashing takes as long as reading and writing together. So there are two buffers:
 while a thread hashes one, it is handed on and the other one is filled; a layer
-alone has two cores. Of many layers, each has its turn of the same few threads.
+alone has two cores. Where there are as many layers as cores, each hashes its own:
+handing over would only make them wait for each other.
 """
 
 import hashlib
@@ -10,10 +11,13 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
+from weakref import WeakSet
 
 CHUNK: Final = 1 << 20
 
-_hashers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="hash")
+_CORES: Final = os.cpu_count() or 1
+_hashers = ThreadPoolExecutor(_CORES, thread_name_prefix="hash")
+_under_way: "WeakSet[Chunks]" = WeakSet()
 
 
 class Chunks:
@@ -29,6 +33,7 @@ class Chunks:
         self._filled = 0
         self._other: memoryview | None = None
         self._hashing: Future[None] | None = None  # of the other
+        _under_way.add(self)
 
     def add(self, data: bytes) -> None:
         """Add some bytes."""
@@ -62,6 +67,7 @@ class Chunks:
 
     def finish(self) -> None:
         """Hand on the rest."""
+        _under_way.discard(self)
         rest = self._buffer[: self._filled]
         self._wait()
         self.hashed.update(rest)
@@ -69,6 +75,11 @@ class Chunks:
 
     def _pass_on(self) -> None:
         self._wait()
+        if len(_under_way) >= _CORES:
+            self.hashed.update(self._buffer)
+            self._take(self._buffer)
+            self._filled = 0
+            return
         self._hashing = _hashers.submit(self.hashed.update, self._buffer)
         self._take(self._buffer)
         # What comes next goes where the hash is done already.
@@ -78,3 +89,4 @@ class Chunks:
     def _wait(self) -> None:
         if self._hashing is not None:
             self._hashing.result()
+            self._hashing = None

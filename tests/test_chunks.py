@@ -15,8 +15,12 @@ SIZES = st.one_of(
 
 
 @settings(max_examples=30, deadline=None)
-@given(pieces=st.lists(st.tuples(st.booleans(), SIZES), max_size=8))
-def test_all_that_comes_is_handed_on_and_hashed(tmp_path_factory, pieces):
+@given(
+    pieces=st.lists(st.tuples(st.booleans(), SIZES), max_size=8),
+    beside=st.integers(0, 2),
+)
+def test_all_that_comes_is_handed_on_and_hashed(tmp_path_factory, pieces, beside):
+    others = [Chunks(print) for _ in range(beside * (os.cpu_count() or 1))]
     taken = []
     chunks = Chunks(lambda chunk: taken.append(bytes(chunk)))
     want = b""
@@ -31,6 +35,7 @@ def test_all_that_comes_is_handed_on_and_hashed(tmp_path_factory, pieces):
         else:
             chunks.add(data)
     chunks.finish()
+    others.clear()  # they were under way until now
     assert b"".join(taken) == want
     assert chunks.hashed.hexdigest() == hashlib.sha256(want).hexdigest()
     assert [len(chunk) for chunk in taken[:-1]] == [CHUNK] * (len(taken) - 1)

@@ -187,11 +187,11 @@ class Workshop:
                     raise LayerLost
                 self._index.add_build(key, known)
             # No await until here: what was seen to be whole could be removed.
+            hold.lease.add(known.digest)
             if before.fingerprint is not None and is_settled:
                 self._index.add_build(
                     self._state_key(image, source, before.fingerprint), known
                 )
-            hold.lease.add(known.digest)
             # Whoever waits for the build comes for it soon.
             self._blobs.leases.renew(known.digest)
             return Build(known, is_cached)

@@ -1,6 +1,7 @@
 """Tags that are refs: taken from the repository, not from the working tree."""
 
 import json
+from contextlib import AsyncExitStack
 
 import pytest
 import trio
@@ -85,15 +86,14 @@ async def test_a_branch_that_moved_is_another_image(builder, repo):
 
 async def test_a_branch_that_moves_before_its_build_begins_is_not_missed(builder, repo):
     """The old commit's build waits for its turn; a later pull must not join it."""
-    limiter = builder._workshop._evaluations
-    holders = [object(), object()]
-    for holder in holders:
-        limiter.acquire_on_behalf_of_nowait(holder)
+    places = builder._workshop._evaluations
+    holders = AsyncExitStack()
+    for _ in range(2):
+        await holders.enter_async_context(places.one())
     async with builder.pull(("word",), "two") as before:
         repo.git("branch", "--force", "two", "main")
         async with builder.pull(("word",), "two") as after:
-            for holder in holders:
-                limiter.release_on_behalf_of(holder)
+            await holders.aclose()
             last = [[event async for event in told][-1] for told in (before, after)]
     made = [
         await builder.manifest(("word",), Digest.parse(event.digest)) for event in last

@@ -61,6 +61,8 @@ def test_what_was_looked_up_answers_the_same_question_only(path):
                 assert index.tagged(key, "tag") == made.digest
                 assert index.tagged("both", key) == made.digest
             assert index.build("tag") is None
+        assert index.tags("both") == ["one", "other"]
+        assert index.tags("one") == ["tag"]
         assert index.manifests() == {str(one.digest), str(other.digest)}
 
 

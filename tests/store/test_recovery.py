@@ -12,6 +12,7 @@ from nixeryd.images.manifests import (
     render_config,
     render_manifest,
 )
+from nixeryd.store import recovery
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.index import open_index
@@ -108,6 +109,23 @@ def test_an_image_that_is_not_whole_is_left_out(blobs, index, change):
 def test_what_is_no_manifest_is_not_taken_for_one(blobs, index, body):
     blobs.put(body)
     assert recover(blobs, index) == 0
+
+
+def test_what_is_larger_than_any_manifest_is_not_read(blobs, index, monkeypatch):
+    image = put_image(blobs, b"a")
+    monkeypatch.setattr(recovery, "_LARGEST", blobs.size(image) - 1)
+    assert recover(blobs, index) == 0
+    monkeypatch.setattr(recovery, "_LARGEST", blobs.size(image))
+    assert recover(blobs, index) == 1
+
+
+def test_an_image_need_not_say_its_type(blobs, index):
+    body = json.loads(blobs.read(put_image(blobs, b"a")))
+    del body["mediaType"]
+    untold = blobs.put(json.dumps(body).encode())
+    assert recover(blobs, index) == 2
+    found = index.manifest(untold).media_type
+    assert found == "application/vnd.oci.image.manifest.v1+json"
 
 
 def test_a_type_that_no_manifest_has_is_not_believed(blobs, index):

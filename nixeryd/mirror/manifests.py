@@ -190,16 +190,22 @@ class Manifests:
         """Store a manifest as it came; nothing if its parts cannot be read."""
         named = read_descriptors(fetched.body, fetched.media_type)
         parts = named.blobs if isinstance(named, Image) else named.manifests
-        await trio.to_thread.run_sync(self._blobs.put, fetched.body)
-        self._index.add_manifest(
-            StoredManifest(
-                digest=fetched.digest,
-                media_type=fetched.media_type,
-                blobs=tuple(part.digest for part in parts),
-                size=sum(part.size for part in parts),
-            )
+        manifest = StoredManifest(
+            digest=fetched.digest,
+            media_type=fetched.media_type,
+            blobs=tuple(part.digest for part in parts),
+            size=sum(part.size for part in parts),
         )
-        self._index.mirrored.add_manifest(place, fetched.digest)
+        # It may be here without a row, and so in a plan of what goes.
+        with self._blobs.leases.open() as lease:
+            lease.add(fetched.digest)
+            await trio.to_thread.run_sync(self._blobs.put, fetched.body)
+            while fetched.digest not in self._blobs:  # removed on the way back
+                await trio.to_thread.run_sync(self._blobs.put, fetched.body)
+            # First, as a power cut may come between: without it, it is taken for one
+            # of ours, which has all its blobs.
+            self._index.mirrored.add_manifest(place, fetched.digest)
+            self._index.add_manifest(manifest)
 
     def _fall_back(
         self, question: _Question, entry: Entry | None, answer: Answer

@@ -8,11 +8,13 @@ import structlog
 import trio
 import trustme
 
+from nixeryd.cache.eviction import Evictor
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.mirror import manifests
 from nixeryd.offline import Offline
+from nixeryd.store.uses import Uses
 from tests.mirror.conftest import (
     HANG,
     HOST,
@@ -274,6 +276,65 @@ async def test_a_manifest_that_was_removed_is_fetched_again(setup, mirror, fault
     setup.blobs.discard([DIGEST])
     assert (await mirror.manifest(ROUTE, DIGEST)).body == IMAGE.manifest
     assert requests(faults) == ["GET latest", "GET latest", f"GET {DIGEST}"]
+
+
+async def test_a_manifest_that_is_removed_while_it_is_kept_again_is_no_row_without_it(
+    setup, mirror, monkeypatch
+):
+    """It was there already, and an rm took it and its row (found by torture)."""
+    put, add = setup.blobs.put, setup.index.add_manifest
+    removed, was_here = [], []
+
+    def put_and_lose(body):
+        digest = put(body)
+        if not removed:
+            removed.extend(setup.blobs.discard([digest]))
+        return digest
+
+    def note(manifest):
+        was_here.append(manifest.digest in setup.blobs)
+        add(manifest)
+
+    monkeypatch.setattr(setup.blobs, "put", put_and_lose)
+    monkeypatch.setattr(setup.index, "add_manifest", note)
+    await mirror.manifest(ROUTE, "latest")
+    assert removed
+    assert was_here == [True]
+
+
+async def test_room_is_not_made_with_a_manifest_that_is_being_kept(setup, mirror):
+    """It was there without a row, and its turn had come (found by torture)."""
+    setup.blobs.put(IMAGE.manifest)
+
+    def keep_in_between():
+        trio.from_thread.run(mirror.manifest, ROUTE, "latest")
+        return 1e11  # a plan, in a thread, asks for the time: all is old
+
+    uses = Uses(setup.index, setup.blobs.leases)
+    evictor = Evictor(
+        *(setup.blobs, setup.index, setup.places.index, uses),
+        cap=None,
+        now=keep_in_between,
+    )
+    await evictor.evict(0, spare_pulls=False)
+    assert (setup.index.manifest(DIGEST) is None) == (DIGEST not in setup.blobs)
+    assert setup.blobs.leases.of_builds() == set()
+
+
+async def test_a_manifest_is_known_to_be_mirrored_before_it_is_known(
+    setup, mirror, monkeypatch
+):
+    """Cut off in between, it was taken for ours, with all its blobs (by torture)."""
+    seen = []
+    add = setup.index.add_manifest
+
+    def note(manifest):
+        seen.extend(setup.index.mirrored.places(manifest.digest))
+        add(manifest)
+
+    monkeypatch.setattr(setup.index, "add_manifest", note)
+    await mirror.manifest(ROUTE, "latest")
+    assert len(seen) == 1
 
 
 async def test_after_a_restart_everything_is_there(tmp_path, faults, pace, clock):

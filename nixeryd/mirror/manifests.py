@@ -173,18 +173,20 @@ class Manifests:
     ) -> Digest:
         """Ask what a tag is at; then that is in the store. Raises `NixerydError`."""
         place, tag = question.place, question.reference
-        if entry is not None and not entry.gone:
-            head = await upstream.head_manifest(place.repository, tag)
-            outcome = after(entry, Current(head.digest), self._now())
-            if isinstance(outcome, Confirmed):
-                return outcome.entry.digest
-            if head.digest is not None and self._stored(head.digest) is not None:
-                # Moved to where it was before, or where another tag is.
-                self._index.mirrored.add_manifest(place, head.digest)
-                return head.digest
-        fetched = await upstream.get_manifest(place.repository, tag)
-        await self._keep(place, fetched)
-        return fetched.digest
+        # What is stored is what is left if the upstream fails, or all if it confirms.
+        with self._blobs.leases.open() as lease:
+            if entry is not None and not entry.gone:
+                lease.add(entry.digest)
+                digest = (await upstream.head_manifest(place.repository, tag)).digest
+                outcome = after(entry, Current(digest), self._now())
+                if digest is not None and self._stored(digest) is not None:
+                    if not isinstance(outcome, Confirmed):
+                        # Moved to where it was before, or where another tag is.
+                        self._index.mirrored.add_manifest(place, digest)
+                    return digest
+            fetched = await upstream.get_manifest(place.repository, tag)
+            await self._keep(place, fetched)
+            return fetched.digest
 
     async def _keep(self, place: Place, fetched: FetchedManifest) -> None:
         """Store a manifest as it came; nothing if its parts cannot be read."""

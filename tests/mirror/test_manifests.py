@@ -278,6 +278,58 @@ async def test_a_manifest_that_was_removed_is_fetched_again(setup, mirror, fault
     assert requests(faults) == ["GET latest", "GET latest", f"GET {DIGEST}"]
 
 
+async def test_a_manifest_that_is_removed_while_its_tag_is_checked_is_fetched_again(
+    setup, mirror, faults, clock
+):
+    """The upstream confirmed it, and it was a 404 (found by torture)."""
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += TTL
+    hold = Hold()
+    faults.on("", hold, times=1)
+    got = []
+
+    async def ask() -> None:
+        got.append((await mirror.manifest(ROUTE, "latest")).body)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await hold.reached.wait()
+        setup.index.names.forget([str(DIGEST)], [str(DIGEST)])
+        for moved in setup.blobs.discard([DIGEST]):
+            moved.unlink()
+        hold.release()
+    assert got == [IMAGE.manifest]
+    assert requests(faults) == ["GET latest", "HEAD latest", "GET latest"]
+
+
+async def test_room_is_not_made_with_a_manifest_whose_tag_is_being_checked(
+    setup, mirror, faults, clock
+):
+    """An upstream that fails then would have taken it away."""
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += TTL
+    hold = Hold()
+    faults.on("", Reply(500))
+    faults.on("", hold, times=1)
+    got = []
+
+    async def ask() -> None:
+        got.append((await mirror.manifest(ROUTE, "latest")).body)
+
+    uses = Uses(setup.index, setup.blobs.leases)
+    evictor = Evictor(
+        setup.blobs, setup.index, setup.places.index, uses, cap=None, now=lambda: 1e11
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await hold.reached.wait()
+        await evictor.evict(0, spare_pulls=False)
+        hold.release()
+    assert got == [IMAGE.manifest]
+    await evictor.evict(0, spare_pulls=False)
+    assert DIGEST not in setup.blobs
+
+
 async def test_a_manifest_that_is_removed_while_it_is_kept_again_is_no_row_without_it(
     setup, mirror, monkeypatch
 ):

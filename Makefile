@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 # PYTHON=… names another Python; ARGS=… goes to `nixeryd serve`, or to the benchmarks.
 
-.PHONY: run test lint coverage bench torture soak format screenshots deb try-deb clean
+.PHONY: run test lint coverage bench torture soak flood format screenshots deb try-deb clean
 
 run:
 	@packaging/setup.sh run
@@ -32,6 +32,11 @@ torture:
 soak:
 	@packaging/setup.sh test
 	@.venv/bin/python -m tests.torture.soak $(ARGS)
+
+# 10,000 different names in a minute; fails if anybody else notices, or anything is left.
+flood:
+	@packaging/setup.sh test
+	@.venv/bin/python -m tests.torture.flood $(ARGS)
 
 format:
 	@packaging/setup.sh test

@@ -2,9 +2,11 @@
 
 What waits holds nothing: no process, no file, no directory. The next turn is the
 client's whose last turn is longest ago: one that asks for a thousand images is only in
-its own way. What nobody waits for any more when its turn comes is not begun.
+its own way. What nobody waits for comes after all others, gives up its place to them
+when all are taken, and is not begun once that has been so for a while.
 """
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from nixeryd.images.errors import ErrorCode, RegistryError
 WAITING: Final = 1000  # builds that may wait
 # Seconds without anybody who waits; who is sent round (`web.waiting`) is soon back.
 ABANDONED: Final = 10.0
+ABANDONED_IF_FULL: Final = 1.0
 _CLIENTS = 100  # more are looked through for those that are gone
 
 
@@ -79,13 +82,18 @@ class Turns:
     def check(self) -> None:
         """Raise `TooMany` if no more may wait.
 
-        Those that nobody waits for any more give up their places.
+        Those that nobody waits for any more give up their places, or else the one of
+        them that has been so the longest.
         """
         if len(self._waiting) < WAITING:
             return
         self._drop_abandoned()
-        if len(self._waiting) >= WAITING:
+        if len(self._waiting) < WAITING:
+            return
+        longest = max(self._waiting, key=lambda one: one.askers.seconds_without)
+        if longest.askers.seconds_without < ABANDONED_IF_FULL:
             raise TooMany
+        self._drop(longest)
 
     @asynccontextmanager
     async def one(self, askers: Askers | None = None) -> AsyncIterator[None]:
@@ -133,9 +141,12 @@ class Turns:
 
     def _drop_abandoned(self) -> None:
         for waiting in [one for one in self._waiting if one.is_abandoned]:
-            self._waiting.remove(waiting)
-            waiting.drop()
+            self._drop(waiting)
 
-    def _rank(self, waiting: _Waiting) -> int:
+    def _drop(self, waiting: _Waiting) -> None:
+        self._waiting.remove(waiting)
+        waiting.drop()
+
+    def _rank(self, waiting: _Waiting) -> float:
         turns = (self._served.get(name, 0) for name in waiting.askers)
-        return min(turns, default=0)
+        return min(turns, default=math.inf)

@@ -1,5 +1,7 @@
 """Turns: what waits holds nothing, and what is too much is refused."""
 
+from contextlib import ExitStack, suppress
+
 import pytest
 import trio
 import trio.testing
@@ -118,6 +120,32 @@ async def test_what_nobody_waits_for_is_not_begun_and_gives_up_its_place(
         order.clear()
         await trio.sleep(turns.ABANDONED - 1)
     assert sorted(order) == ["left again", "new"]
+
+
+async def test_who_left_is_in_nobodys_way(busy, autojump_clock):
+    """Nor if new ones come and leave all the time."""
+    order = []
+
+    async def wait(name, client=None):
+        askers = Askers()
+        with suppress(Abandoned), ExitStack() as stack:
+            if client is not None:
+                stack.enter_context(askers.added(client))
+            async with busy.turns.one(askers):
+                order.append(name)
+
+    async with trio.open_nursery() as nursery, busy.turns.one():
+        nursery.start_soon(wait, "left first")
+        await trio.sleep(turns.ABANDONED_IF_FULL / 2)
+        nursery.start_soon(wait, "left")
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(TooMany):
+            busy.turns.check()
+        await trio.sleep(turns.ABANDONED_IF_FULL / 2)
+        busy.turns.check()
+        nursery.start_soon(wait, "docker", "docker")
+        await trio.testing.wait_all_tasks_blocked()
+    assert order == ["docker", "left"]
 
 
 async def test_a_turn_that_is_cancelled_is_given_back(busy):

@@ -118,8 +118,10 @@ class Care:
         return answer
 
 
-async def tend(daemon: Daemon, ledger: Ledger, rng: random.Random) -> None:
-    """Do all that until cancelled."""
+async def tend(
+    daemon: Daemon, ledger: Ledger, rng: random.Random, rest: float = 0.1
+) -> None:
+    """Do all that until cancelled; each rests for up to so many seconds in between."""
 
     async def user(share: int, rng: random.Random) -> None:
         async with Care(daemon, ledger, clients, share) as care:
@@ -127,7 +129,7 @@ async def tend(daemon: Daemon, ledger: Ledger, rng: random.Random) -> None:
                 with suppress(httpx.HTTPError, Broken):
                     await care.do_something(rng)
                 ledger.cared += 1
-                await trio.sleep(rng.uniform(0, 0.1))
+                await trio.sleep(rng.uniform(0, rest))
 
     async with Clients(daemon, ledger) as clients, trio.open_nursery() as nursery:
         for share in range(2):

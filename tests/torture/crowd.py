@@ -1,15 +1,18 @@
 """Crowds: clients that hold connections, read slowly, or ask for thousands of names."""
 
+import math
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 
 import trio
 
 from tests.e2e.registry import MANIFEST_TYPE
 from tests.e2e.serving import Daemon
 
+LEFT = -1
+"""The status of an answer that was not waited for."""
 _HOST = "Host: localhost\r\n"
 _ACCEPT = f"Accept: {MANIFEST_TYPE}\r\n"
 HALF_OPEN = {
@@ -88,31 +91,51 @@ async def flood(
     answers: Counter[int] | None = None,
     *,
     at_once: int = 50,
+    pace: float = math.inf,
     agent: str = "flood/1",
 ) -> Counter[int]:
     """Ask for all these names on so many connections; counts the answers by status.
 
-    0 is a connection that ended without one.
+    Each client waits for its answer, or for as many seconds as `pace` says: then the
+    next name is due, and it asks for that on a new connection (`LEFT`). 0 is a
+    connection that the daemon ended without an answer.
     """
     answers = Counter() if answers is None else answers
     left = iter(names)
 
     async def client() -> None:
-        stream = await trio.open_tcp_stream("127.0.0.1", port)
-        with suppress(trio.BrokenResourceError):
-            async with stream:
-                for name in left:
-                    path = f"/v2/{name}/manifests/latest"
-                    while isinstance(found := await _ask(stream, path, agent), str):
-                        path = found
-                    answers[found] += 1
-                    if not found:
-                        return
+        with ExitStack() as stack:
+            stream: trio.SocketStream | None = None
+            for name in left:
+                with trio.move_on_after(pace) as due:
+                    if stream is None:
+                        stream = await trio.open_tcp_stream("127.0.0.1", port)
+                        stack.callback(stream.socket.close)
+                    status = await _follow(stream, name, agent)
+                if due.cancelled_caught:
+                    status = LEFT
+                answers[status] += 1
+                if status in {LEFT, 0}:
+                    stack.close()
+                    stream = None
+                elif pace < math.inf:
+                    await trio.sleep_until(due.deadline)
 
     async with trio.open_nursery() as nursery:
         for _ in range(at_once):
             nursery.start_soon(client)
     return answers
+
+
+async def _follow(stream: trio.SocketStream, name: str, agent: str) -> int:
+    """Ask for an image until it is there, or not; gives the last status."""
+    path = f"/v2/{name}/manifests/latest"
+    try:
+        while isinstance(found := await _ask(stream, path, agent), str):
+            path = found
+    except trio.BrokenResourceError:
+        return 0
+    return found
 
 
 async def _ask(stream: trio.SocketStream, path: str, agent: str) -> int | str:

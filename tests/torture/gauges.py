@@ -48,6 +48,11 @@ def count_children(pid: int) -> int:
     return found
 
 
+def count_files(pid: int) -> int:
+    """Count the files that a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def memory_of(pid: int) -> int:
     """Give the resident memory of a process, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -66,7 +71,7 @@ def take(daemon: Daemon) -> Taken:
     tasks = metric(daemon, "nixeryd_tasks")
     return Taken(
         memory_of(pid),
-        len(list(Path(f"/proc/{pid}/fd").iterdir())),
+        count_files(pid),
         len(list(Path(f"/proc/{pid}/task").iterdir())),
         count_processes(pid),
         tasks,

@@ -1,10 +1,10 @@
 """`python -m tests.torture.soak`: mixed traffic for half an hour; nothing may grow.
 
 Spells of traffic: pulls of built and of mirrored images, an upstream that lies, edits,
-a cap that changes, evictions, readers that are slow, connections that are half open,
-floods of names, watchers of events. After each all clients leave, and what the quiet
-daemon then has is measured: memory, descriptors, tasks, processes. The first third
-may warm up; from there to the last third nothing may have become more.
+a cap that changes, evictions, pins, readers that are slow, connections that are half
+open, floods of names, watchers of events. After each all clients leave, and what the
+quiet daemon then has is measured: memory, descriptors, tasks, processes. The first
+third may warm up; from there to the last third nothing may have become more.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import httpx
 import trio
 
 from tests.e2e.serving import Daemon
+from tests.torture.care import tend
 from tests.torture.crowd import HALF_OPEN, flood, no_such_names, open_crowd
 from tests.torture.gauges import Taken, leaks, metric, take
 from tests.torture.invariants import broken
@@ -32,6 +33,7 @@ from tests.torture.traffic import Broken, Clients, Wrong, make_traffic
 from tests.torture.world import World, open_world
 
 SPELL = 45.0  # seconds of traffic between two measurements
+TENDED = 1.0  # seconds at most between two things that a user does to the cache
 MAY_GROW = 0.10  # of the memory, and:
 MAY_GROW_BYTES = 12_000_000
 _PATIENCE = 120  # seconds until a daemon that nobody asks must be quiet
@@ -52,6 +54,16 @@ class Soak:
             f"{self.ledger.counts(lies)}, connections held: {self.crowds},"
             f" names in floods: {self.answers.total()} (by status {statuses})"
         )
+
+    def missing(self) -> list[str]:
+        """Say what was no part of the traffic, though it should be."""
+        did = {
+            "builds": self.ledger.builds,
+            "evictions": self.ledger.evicted,
+            "pulls": self.ledger.pulls,
+            "floods": self.answers.total(),
+        }
+        return [f"there were no {what}" for what, count in did.items() if not count]
 
     def growth(self) -> list[str]:
         """Say what became more from the second third to the last."""
@@ -99,7 +111,7 @@ async def soak(
         for what in broken(daemon.data):
             found.ledger.lose(what)
         say(f"seed: {seed}, {found.counts(world.lies.told)}")
-    return [*found.ledger.losses, *found.growth()]
+    return [*found.ledger.losses, *found.missing(), *found.growth()]
 
 
 async def _spells(  # noqa: PLR0917  one loop, and all that it goes round
@@ -141,6 +153,10 @@ async def _traffic(
 ) -> None:
     async with open_crowd(daemon) as crowd, trio.open_nursery() as nursery:
         nursery.start_soon(make_traffic, daemon, world, found.ledger, rng)
+        # All that is pulled here is leased for longer than a spell: nothing goes for
+        # the cap alone, only when somebody asks for room.
+        care = random.Random(rng.random())
+        nursery.start_soon(tend, daemon, found.ledger, care, TENDED)
         nursery.start_soon(_watch, daemon)
         names = no_such_names(rng, rng.randrange(100, 5000))
         at_once = rng.randrange(20, 300)

@@ -13,6 +13,7 @@ import trio
 
 from tests.e2e.conftest import need
 from tests.e2e.serving import Daemon
+from tests.torture.gauges import count_files
 from tests.torture.invariants import broken, left_over
 from tests.torture.ledger import Ledger
 from tests.torture.traffic import Broken, Clients
@@ -39,10 +40,6 @@ def mount(*words: str | Path) -> None:
 
 def unmount(place: Path) -> None:
     subprocess.run(["umount", "--lazy", place], check=True)
-
-
-def count_files(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 @pytest.fixture

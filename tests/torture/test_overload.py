@@ -3,9 +3,7 @@
 import random
 import re
 import resource
-import shutil
 import tempfile
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -18,41 +16,17 @@ import trio
 from tests.e2e.command import Command
 from tests.e2e.conftest import need
 from tests.e2e.registry import MANIFEST_TYPE
-from tests.e2e.serving import NO_SANDBOX, Daemon, serving
-from tests.torture.crowd import HALF_OPEN, flood, no_such_names, open_crowd
+from tests.e2e.serving import Daemon
+from tests.torture.crowd import HALF_OPEN, LEFT, flood, no_such_names, open_crowd
+from tests.torture.flood import BUILDS, CHILDREN, MOST, few_builds, pour
 from tests.torture.gauges import count_children, leaks, memory_of, take, take_when
-from tests.torture.world import PACKAGES
-
-MOST = 80_000_000  # bytes of memory that a crowd may cost
-_CONFIG = """\
-source = "torture"
-[sources.torture]
-path = "{packages}"
-[nix]
-max_builds = 3
-"""
 
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
-    """A daemon of small packages; started as a shell does it, with few descriptors."""
     need("nix-instantiate")
-    with tempfile.TemporaryDirectory() as place:
-        packages = Path(place, "packages")
-        shutil.copytree(PACKAGES, packages)
-        (packages / "seed").write_text(uuid.uuid4().hex)
-        config = Path(place, "config.toml")
-        config.write_text(_CONFIG.format(packages=packages))
-        few = ("sh", "-c", 'ulimit -Sn 256; exec "$0" "$@"')
-        with serving(
-            Path(place),
-            f"--config={config}",
-            prefix=few,
-            environ={"NIX_CONFIG": NO_SANDBOX},
-        ) as daemon:
-            for name in ("n1", "big"):
-                assert daemon.manifest(name).status == 200
-            yield daemon
+    with tempfile.TemporaryDirectory() as place, few_builds(Path(place)) as daemon:
+        yield daemon
 
 
 @pytest.fixture
@@ -135,7 +109,7 @@ async def test_a_flood_of_names_is_in_nobody_elses_way(daemon, ask):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(count)
         nursery.start_soon(partial(flood, daemon.port, names, answers, at_once=at_once))
-        await trio.to_thread.run_sync(wait_for_queue, daemon, at_once - 3)
+        await trio.to_thread.run_sync(wait_for_queue, daemon, at_once - BUILDS)
         queue = await trio.to_thread.run_sync(Command(daemon.data).done, "status")
         assert re.search(r"queued +\d+ for up to .*no-such-.* and \d+ more", queue)
         await get(ask, "n1")
@@ -145,10 +119,16 @@ async def test_a_flood_of_names_is_in_nobody_elses_way(daemon, ask):
         assert answers.total() - before < at_once
         nursery.cancel_scope.cancel()
     assert set(answers) == {404}
-    # One evaluation each, or git for the status: and none for who only waits.
-    assert 1 <= most <= 3 + 1
+    assert 1 <= most <= CHILDREN
     assert not list((daemon.data / "failures").iterdir())
     assert len(list((daemon.data / "logs").iterdir())) < 10
+
+
+async def test_who_does_not_wait_for_an_answer_leaves_nothing_behind(daemon):
+    """As `make flood` does it with 10,000 names in a minute."""
+    found = await pour(daemon, 100, at_once=50, seconds=0.5)
+    assert found.wrong == [], found.told()
+    assert found.answers[LEFT] > 0
 
 
 def wait_for_queue(daemon: Daemon, count: int) -> None:

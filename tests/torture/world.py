@@ -79,6 +79,7 @@ class World:
     upstream: FaultServer
     lies: Lies
     staged: frozenset[str] = frozenset()  # when the daemon was started
+    prefix: tuple[str, ...] = ()  # of the daemon's command line
 
     def configure(self, cap: str = "0") -> None:
         """Write the settings."""
@@ -101,7 +102,12 @@ class World:
         """Start a daemon; it has no port yet."""
         flag = f"--config={self.place / 'config.toml'}"
         self.staged = left_over(data_dir(self.place))
-        process = start(self.place, flag, environ={"NIX_CONFIG": NO_SANDBOX, **environ})
+        process = start(
+            self.place,
+            flag,
+            prefix=self.prefix,
+            environ={"NIX_CONFIG": NO_SANDBOX, **environ},
+        )
         return Daemon(0, self.place, process)
 
     @staticmethod

@@ -209,6 +209,9 @@ _T = TypeVar("_T")
 
 def _decode(data: bytes, kind: type[_T]) -> _T:
     try:
+        # Where a frame says its size, so much is taken, whatever `max_output_size`.
+        if zstandard.frame_content_size(data) > LARGEST:
+            raise UnreadableRecipe("the recipe is damaged: a part of it is too large")
         plain = zstandard.ZstdDecompressor().decompress(data, max_output_size=LARGEST)
         return msgspec.msgpack.decode(plain, type=kind)
     except (zstandard.ZstdError, msgspec.DecodeError) as error:

@@ -5,6 +5,7 @@ place is the same next time. Of many images only the last ones have a log.
 """
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -98,10 +99,14 @@ class Echo:
 
 
 def _sweep(directory: Path) -> None:
-    """Remove the logs that were written longest ago, if there are too many."""
+    """Remove the logs that were written longest ago, if there are too many.
+
+    Before these, those that were written before the clock was set back.
+    """
+    now = time.time_ns()
     with os.scandir(directory) as entries:
         found = [(entry.stat(), entry.path) for entry in entries]
-    found.sort(key=lambda log: -log[0].st_mtime_ns)
+    found.sort(key=lambda log: (log[0].st_mtime_ns > now, -log[0].st_mtime_ns))
     size = 0
     for number, (status, path) in enumerate(found):
         size += status.st_size

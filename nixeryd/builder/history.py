@@ -7,7 +7,9 @@ kept: it was told to who asked.
 import contextlib
 import os
 import re
-from collections.abc import Iterable
+import secrets
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -21,11 +23,17 @@ _NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 log = structlog.get_logger()
 
 
+def new_id(now: float) -> str:
+    """Name a build so that names sort by time, and none is given twice."""
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now)) + secrets.token_hex(3)
+
+
 class History:
     """The failures in a directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, now: Callable[[], float] = time.time) -> None:
         self._directory = directory
+        self._now = now
 
     def add(self, failure: Failure, lines: Iterable[str]) -> None:
         """Keep a failure and its log, and forget the oldest if there are many."""
@@ -33,7 +41,10 @@ class History:
             text = "".join(line + "\n" for line in lines)
             self._write(f"{failure.id}.log", text.encode(errors="replace"))
             self._write(f"{failure.id}.json", msgspec.json.encode(failure))
-            for name in self._names()[KEPT:]:
+            names = self._names()
+            # Those from before the clock was set back would push out all that come.
+            late = [name for name in names if name > new_id(self._now() + 1)]
+            for name in [*names[len(late) :], *late][KEPT:]:
                 self.remove(name)
         except OSError as error:
             log.warning("a failure cannot be kept", error=str(error))

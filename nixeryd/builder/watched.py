@@ -3,7 +3,6 @@
 Bounded whatever Nix tells: what has ended is only counted.
 """
 
-import secrets
 import time
 
 import trio
@@ -18,6 +17,7 @@ from nixeryd.api.builds import (
     State,
 )
 from nixeryd.builder import progress as events
+from nixeryd.builder.history import new_id
 from nixeryd.builder.lines import Lines
 from nixeryd.builder.progress import Event
 from nixeryd.changes import Changes
@@ -25,11 +25,6 @@ from nixeryd.flight import Askers
 
 _SHOWN = 100  # derivations or downloads; Nix does not do as many at once
 _LINES_AT_ONCE = 1000
-
-
-def new_id(now: float) -> str:
-    """Name a build so that names sort by time, and none is given twice."""
-    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now)) + secrets.token_hex(3)
 
 
 class Watched:

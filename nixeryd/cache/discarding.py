@@ -37,8 +37,10 @@ class Discarding:
         self, manifests: Sequence[str], blobs: Sequence[str]
     ) -> tuple[list[Name], int]:
         """Let these go; gives the names that ended, and the bytes that are freed."""
+        digests = list(map(Digest.parse, blobs))
+        self.blobs.require_discardable(digests)  # else rows would go for nothing
         names = self._forget(manifests, blobs)
-        trash = self.blobs.discard(map(Digest.parse, blobs))
+        trash = self.blobs.discard(digests)
         for name in names:
             self.on_forgotten(name)
         for digest in manifests:

@@ -157,7 +157,8 @@ class Evictor:
                 cache.blobs,
                 cap=cap,
                 busy=cache.busy,
-                loose_before=self._now() - grace,
+                loose_before=(now := self._now()) - grace,
+                loose_after=now + grace,
             )
 
         async with self._lock:

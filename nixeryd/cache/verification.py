@@ -52,12 +52,19 @@ class Verification:
         self._discard = discard
         self._done = 0
         self._why: dict[str, str] = {}
+        self._denied: set[str] = set()
 
     @trio.as_safe_channel
     async def run(self, *, repair: bool) -> AsyncGenerator[Checking | Checked, None]:
         """Tell how far it is, and at last what is broken."""
         holdings = await trio.to_thread.run_sync(read_holdings, self._index_path)
-        listing = await trio.to_thread.run_sync(self._blobs.listing)
+        try:
+            listing = await trio.to_thread.run_sync(self._blobs.listing)
+        except PermissionError as error:
+            why = f"cannot be listed: {error.strerror}"
+            place = Broken(str(error.filename), why, ())
+            yield Checked(0, 0, (place,), repaired=False)  # noqa: ASYNC119  safe
+            return
         total = sum(blob.size for blob in listing.values())
         ended = trio.Event()
         async with trio.open_nursery() as nursery:
@@ -74,8 +81,9 @@ class Verification:
             for digest, why in sorted(self._why.items())
         )
         if repair:
-            await self._discard(sorted(self._why))
-        yield Checked(len(listing), total, broken, repair)  # noqa: ASYNC119  safe
+            await self._discard(sorted(self._why.keys() - self._denied))
+        is_repaired = repair and not self._denied
+        yield Checked(len(listing), total, broken, is_repaired)  # noqa: ASYNC119  safe
 
     async def _read_all(self, listing: Mapping[str, Blob], ended: trio.Event) -> None:
         # The largest first, or the last one would be read alone.
@@ -104,6 +112,8 @@ class Verification:
         except FileNotFoundError:
             return None  # evicted in between
         except OSError as error:
+            if isinstance(error, PermissionError):
+                self._denied.add(str(digest))
             return f"cannot be read: {error.strerror}"
         except NixerydError as error:
             self._blobs.recipes.lose(digest, error)

@@ -34,7 +34,7 @@ def verify(
         click.echo(json.dumps(found, indent=2))
     checked = msgspec.convert(found, Checked)
     if not as_json:
-        _report(checked)
+        _report(checked, repair=repair)
     return FAILED if checked.broken and not checked.repaired else 0
 
 
@@ -53,7 +53,7 @@ def _follow(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
     raise NixerydError("the daemon broke off; see its log")
 
 
-def _report(checked: Checked) -> None:
+def _report(checked: Checked, *, repair: bool) -> None:
     for broken in checked.broken:
         click.echo(f"{broken.why}: {broken.digest}")
     read = f"{checked.blobs} blobs, {render_size(checked.size)}"
@@ -63,7 +63,11 @@ def _report(checked: Checked) -> None:
     click.echo(f"{read}: {len(checked.broken)} broken")
     images = sorted({image for broken in checked.broken for image in broken.images})
     if not checked.repaired:
-        click.echo("nixeryd verify --repair removes them")
+        click.echo(
+            "what may not be read stays: mend its permissions"
+            if repair
+            else "nixeryd verify --repair removes them"
+        )
     elif images:
         click.echo(f"removed; to have them again: nixeryd pull {' '.join(images)}")
     else:

@@ -97,8 +97,12 @@ def stamp_of(status: os.stat_result) -> bytes:
 
 
 def is_settled(status: os.stat_result, now: int) -> bool:
-    """Tell whether a write after `now` is sure to change the stamp."""
-    return status.st_ctime_ns + SETTLING < now
+    """Tell whether a write after `now` changes the stamp.
+
+    Of a file that was written before the clock was set back, a write does so too,
+    unless it comes at that very moment when the clock is there again.
+    """
+    return abs(now - status.st_ctime_ns) > SETTLING
 
 
 def read_file(path: bytes, name: bytes) -> File:

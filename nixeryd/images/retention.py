@@ -11,6 +11,7 @@ Digests are plain text here: a large cache has a million references, and hashing
 a `Digest` as often takes seconds.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass
@@ -56,23 +57,25 @@ class Eviction:
     left: int
 
 
-def plan_eviction(
+def plan_eviction(  # noqa: PLR0913  all that it weighs
     held: Sequence[Held],
     blobs: Mapping[str, Blob],
     *,
     cap: int,
     busy: AbstractSet[str] = frozenset(),
-    loose_before: float = float("inf"),
+    loose_before: float = math.inf,
+    loose_after: float = math.inf,
 ) -> Eviction:
     """Say what has to go so that the blobs take at most `cap` bytes.
 
     `busy` are the manifests and blobs that somebody counts on right now. A blob
     that no manifest needs may belong to one that is being made: it goes only if it
-    was written earlier than `loose_before`.
+    was written earlier than `loose_before`, or later than `loose_after`: then the clock
+    was set back since, and nothing tells how old it is.
     """
     pool = _Pool(held, blobs, busy)
     steps = []
-    for step in pool.loose(loose_before):
+    for step in pool.loose(loose_before, loose_after):
         if pool.total <= cap:
             break
         steps.append(pool.take(step))
@@ -142,12 +145,12 @@ class _Pool:
         exempt = [m.digest for m in held if m.pinned or m.digest in busy]
         self._exempt = frozenset(self._reach(exempt))
 
-    def loose(self, before: float) -> Iterator[str]:
+    def loose(self, before: float, after: float) -> Iterator[str]:
         """Give what no manifest needs, oldest first."""
         found = [
             (blob.written, digest)
             for digest, blob in self._blobs.items()
-            if blob.written < before and not self._users[digest]
+            if not before <= blob.written <= after and not self._users[digest]
         ]
         return iter([digest for _, digest in sorted(found)])
 

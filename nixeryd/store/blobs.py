@@ -240,6 +240,15 @@ class Blobs:
             os.close(fd)
             path.unlink(missing_ok=True)
 
+    def require_discardable(self, digests: Iterable[Digest]) -> None:
+        """Raise `PermissionError` if these could not be taken away."""
+        shards = sorted({self.path(digest).parent for digest in digests})
+        for place in (self._staging, *shards):
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise PermissionError(
+                    errno.EACCES, os.strerror(errno.EACCES), str(place)
+                )
+
     def discard(self, digests: Iterable[Digest]) -> list[Path]:
         """Take blobs away; readers that have them open keep them.
 

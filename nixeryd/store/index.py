@@ -67,6 +67,8 @@ CREATE TRIGGER IF NOT EXISTS manifest_written AFTER INSERT ON manifests BEGIN
         VALUES (new.digest, (julianday('now') - 2440587.5) * 86400.0);
 END;
 """
+_SET_USED = "UPDATE uses SET used = ? WHERE manifest = ?"
+_LATE = "SELECT manifest FROM uses WHERE used > ? ORDER BY used DESC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +203,18 @@ class Index:
                 (image, tag, repository, str(manifest), now),
             )
 
-    def set_used(self, used: Mapping[Digest, float]) -> None:
-        """Remember when manifests were last used, in seconds since the epoch."""
+    def set_used(self, used: Mapping[Digest, float], now: float) -> None:
+        """Remember when manifests were last used, in seconds since the epoch.
+
+        What was used later than now, as the clock was set back, was used just now.
+        """
         rows = [(when, str(digest)) for digest, when in used.items()]
         with self._db:
             # No row for what was evicted in between.
-            self._db.executemany("UPDATE uses SET used = ? WHERE manifest = ?", rows)
+            self._db.executemany(_SET_USED, rows)
+            late = self._db.execute(_LATE, (now + 1,)).fetchall()
+            rows = [(now - n / 1000, digest) for n, (digest,) in enumerate(late)]
+            self._db.executemany(_SET_USED, rows)
 
     def tagged(self, image: str, tag: str) -> Digest | None:
         """Find what a tag points at."""

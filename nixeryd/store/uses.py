@@ -50,7 +50,7 @@ class Uses:
         unwritten, self._unwritten = self._unwritten, {}
         self._noted = trio.Event()
         try:
-            self._index.set_used(unwritten)
+            self._index.set_used(unwritten, self._now())
         except NixerydError as error:  # only the order of eviction suffers
             log.warning("uses cannot be written", error=str(error))
 

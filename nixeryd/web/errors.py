@@ -22,6 +22,8 @@ NOT_ALLOWED = 405
 ALLOWED = "GET, HEAD"
 # What another moment may have again.
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS}
+# What the owner of the data directory mends: permissions, or the disk.
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 _RESTART = "2"  # seconds until a daemon that was stopped may be back
 
 
@@ -40,6 +42,10 @@ def describe(error: Exception) -> tuple[int, bytes, dict[str, str]]:
         _log.error("a request failed: %s", error)
         told = f"this machine has no more to give ({error.strerror}); ask again"
         error = RegistryError(ErrorCode.TOOMANYREQUESTS, told)
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        _log.error("a request failed: %s", error)
+        told = f"{error.filename}: {error.strerror}; mend its permissions or its disk"
+        error = RegistryError(ErrorCode.DENIED, told)
     if not isinstance(error, NixerydError):
         _log.error("a request failed", exc_info=error)
         told = "a defect of nixeryd; its log has the details"

@@ -30,6 +30,18 @@ def test_the_logs_that_were_written_longest_ago_go(tmp_path, monkeypatch):
     ]
 
 
+def test_logs_of_a_clock_that_was_set_back_push_out_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(buildlog, "KEPT", 2)
+    for number in (4_000_000_001, 4_000_000_002):
+        path = write(tmp_path, f"late{number}")
+        os.utime(path, (number, number))
+    write(tmp_path, "new")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "new.log",
+        "late4000000002.log",
+    }
+
+
 def test_large_logs_are_fewer(tmp_path, monkeypatch):
     monkeypatch.setattr(buildlog, "KEPT_BYTES", 1000)
     old = write(tmp_path, "old", "x" * 600)

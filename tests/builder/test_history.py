@@ -5,8 +5,7 @@ import json
 import pytest
 
 from nixeryd.api.builds import Failure
-from nixeryd.builder.history import KEPT, History
-from nixeryd.builder.watched import new_id
+from nixeryd.builder.history import KEPT, History, new_id
 from tests.builder.conftest import open_builder
 
 
@@ -23,6 +22,17 @@ def test_the_last_is_the_first_and_the_oldest_go(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2 * KEPT
     assert history.find(names[0]) is None
     assert history.log(names[0]) == []
+
+
+def test_failures_of_a_clock_that_was_set_back_push_out_no_others(tmp_path):
+    late = [new_id(4_000_000_000 + number) for number in range(KEPT)]
+    for name in late:
+        History(tmp_path, lambda: 4_000_000_100).add(failure(name), [])
+    now = new_id(1_700_000_000)
+    history = History(tmp_path, lambda: 1_700_000_010)
+    history.add(failure(now), ["a line"])
+    assert history.log(now) == ["a line"]
+    assert {one.id for one in history.all()} == {now, *late[1:]}
 
 
 def test_what_was_kept_is_found_by_the_next_daemon(tmp_path):

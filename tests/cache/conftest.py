@@ -1,6 +1,7 @@
 """A store in a directory, and images in it that no Nix has made."""
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Shelf:
         size = len(config) + sum(one.size for one in descriptors)
         self.index.add_build(name, StoredManifest(digest, "type", blobs, size))
         self.index.set_tag(json.dumps(name), tag, name, digest, used)
-        self.index.set_used({digest: used})
+        self.index.set_used({digest: used}, math.inf)
         return digest
 
     def age(self, digest: Digest, seconds: float) -> None:

@@ -1,5 +1,7 @@
 """Eviction carried out: what is there afterwards, and what nobody may lose."""
 
+import math
+
 import pytest
 import trio
 import trio.testing
@@ -278,6 +280,34 @@ async def test_blobs_of_no_manifest_go_first_but_not_young_ones(shelf, make):
     assert shelf.size == young.size
 
 
+async def test_a_clock_that_was_set_back_keeps_no_blob_for_ever(shelf, make):
+    shelf.image("image", "a", used=1)
+    late, young = shelf.layer("late"), shelf.layer("young")
+    shelf.age(late.digest, -80 * 365 * 86400)
+    shelf.age(young.digest, -GRACE / 2)
+    evicted = await make().evict(250 * KB)
+    assert (evicted.freed, evicted.names) == (100 * KB, ())
+    assert shelf.index.layer("late") is None
+    await make().evict(0)
+    assert shelf.size == young.size
+
+
+async def test_what_was_used_before_the_clock_was_set_back_goes_in_its_turn(
+    shelf, make
+):
+    year = 365 * 86400
+    for name, used in (("second", year + 2), ("first", year + 1)):
+        shelf.image(name, name, used=used)
+    shelf.index.set_used({}, now=100.0)
+    shelf.image("third", "third", used=101)
+    order = []
+    while shelf.names:
+        await make().evict(shelf.size - 1)
+        (gone,) = {"first", "second", "third"} - {*shelf.names, *order}
+        order.append(gone)
+    assert order == ["first", "second", "third"]
+
+
 async def test_a_manifest_written_again_meanwhile_is_whole(shelf, make):
     """Rows first, then blobs: who comes between finds nothing, and makes all anew."""
     shelf.image("image", "a", used=1)
@@ -391,7 +421,7 @@ async def test_a_cache_of_many_images_goes_in_batches(shelf, make):
         layers = tuple(put(b"%d/%d" % (number, k)) for k in range(3))
         stored = StoredManifest(digest, "type", layers, 0)
         shelf.index.add_build(str(number), stored)
-        shelf.index.set_used({digest: number})
+        shelf.index.set_used({digest: number}, math.inf)
     evicted = await make().evict(0)
     assert (evicted.manifests, evicted.blobs) == (300, 1200)
     assert shelf.blobs.listing() == {}

@@ -1,6 +1,7 @@
 """An eviction that is killed, again and again: what is left is whole every time."""
 
 import json
+import math
 
 from nixeryd.images.digests import Digest
 from nixeryd.store.datadir import open_data_dir
@@ -32,7 +33,7 @@ def fill(place):
             digest = put(json.dumps(body).encode())
             index.add_build(str(number), StoredManifest(digest, TYPE, needs, 0))
             index.set_tag(str(number), "latest", f"image{number}", digest, number)
-            index.set_used({digest: number})
+            index.set_used({digest: number}, math.inf)
         pinned = index.names.find(Kind.NIX, "0", "latest")
         index.names.pin(pinned)
     return pinned.manifest

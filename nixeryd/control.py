@@ -21,6 +21,7 @@ from nixeryd import __version__
 from nixeryd.builder import progress as builds
 from nixeryd.builder.builder import Builder
 from nixeryd.cache.eviction import Evictor
+from nixeryd.cache.scrubbing import Scrubber
 from nixeryd.images.descriptors import Platform
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
@@ -56,6 +57,7 @@ class Control:
         mirror: Mirror,
         index: Index,
         evictor: Evictor,
+        scrubber: Scrubber,
         reloading: Reloading,
         *,
         understand: Callable[[str], tuple[Nix | Upstream, Digest | str]],
@@ -77,6 +79,7 @@ class Control:
         self._platform = platform
         self._index = index
         self._evictor = evictor
+        self._scrubber = scrubber
         self._source = source
         self._search = search
         self._popularity = popularity
@@ -100,7 +103,11 @@ class Control:
             "nix": self._nix,
             "data_dir": str(self._data_dir),
             "images": self._index.names.count_built(),
-            "cache": {"size": self._evictor.total, "cap": self._evictor.cap},
+            "cache": {
+                "size": self._evictor.total,
+                "cap": self._evictor.cap,
+                "checked": self._scrubber.checked,
+            },
             "builds": [
                 {
                     "repository": run.image.repository,

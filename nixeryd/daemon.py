@@ -11,8 +11,6 @@ import platform
 from collections.abc import (
     AsyncIterator,
     Callable,
-    Mapping,
-    Sequence,
 )
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -29,9 +27,10 @@ from nixeryd.builder.builder import Builder
 from nixeryd.builder.history import History
 from nixeryd.cache.catalogue import Catalogue
 from nixeryd.cache.eviction import Evictor
+from nixeryd.cache.scrubbing import Scrubber
 from nixeryd.changes import Changes
 from nixeryd.control import Control
-from nixeryd.doors import name_addresses, open_doors
+from nixeryd.doors import name_addresses, open_doors, own_address, own_hosts
 from nixeryd.images.descriptors import Platform
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import NamePolicy
@@ -183,7 +182,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 builder,
                 mirror,
                 uses,
-                own_hosts=_own_hosts(addresses),
+                own_hosts=own_hosts(addresses),
                 nix_prefixes=settings.nix_prefixes,
             )
             keeper = Keeper(
@@ -194,8 +193,16 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 index_path=places.index,
                 understand=registry.understand,
                 policy=lambda: builder.policy,
-                address=_address(addresses),
+                address=own_address(addresses),
             )
+
+            def is_busy() -> bool:
+                return bool(builder.runs() or mirror.downloads.running())
+
+            scrubber = Scrubber(
+                blobs, places.index, places.checked, evictor.discard, is_busy=is_busy
+            )
+            nursery.start_soon(scrubber.run)
             control = Control(
                 Live(
                     changes,
@@ -211,6 +218,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 mirror,
                 index,
                 evictor,
+                scrubber,
                 reloading,
                 understand=registry.understand,
                 prefetch=Prefetch(mirror, nursery),
@@ -238,7 +246,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 ending,
                 traffic,
                 lambda: reloading.settings.idle_exit,
-                lambda: bool(builder.runs() or mirror.downloads.running()),
+                is_busy,
             )
             async with trio.open_nursery() as servers:
                 for door, opened in listeners.items():
@@ -285,15 +293,3 @@ def _platform() -> Platform:
     processor = {"aarch64": "arm64", "x86_64": "amd64"}
     machine = _system().removesuffix("-linux")
     return Platform("linux", processor.get(machine, machine))
-
-
-def _address(addresses: Mapping[Door, Sequence[str]]) -> str:
-    """Name ourselves as in the `docker run` lines that we print."""
-    return addresses[Door.MAIN][0].replace("127.0.0.1", "localhost")
-
-
-def _own_hosts(addresses: Mapping[Door, Sequence[str]]) -> frozenset[str]:
-    """Name ourselves as a client may: it says `ns=localhost:5000` for us too."""
-    ports = {text.rpartition(":")[2] for found in addresses.values() for text in found}
-    hosts = ("localhost", "127.0.0.1", "[::1]")
-    return frozenset(f"{host}:{port}" for host in hosts for port in ports)

@@ -61,6 +61,18 @@ def name_addresses(listeners: Sequence[trio.SocketListener]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def own_address(addresses: Mapping[Door, Sequence[str]]) -> str:
+    """Name ourselves as in the `docker run` lines that we print."""
+    return addresses[Door.MAIN][0].replace("127.0.0.1", "localhost")
+
+
+def own_hosts(addresses: Mapping[Door, Sequence[str]]) -> frozenset[str]:
+    """Name ourselves as a client may: it says `ns=localhost:5000` for us too."""
+    ports = {text.rpartition(":")[2] for found in addresses.values() for text in found}
+    hosts = ("localhost", "127.0.0.1", "[::1]")
+    return frozenset(f"{host}:{port}" for host in hosts for port in ports)
+
+
 def _make_directory(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)

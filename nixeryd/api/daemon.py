@@ -16,10 +16,15 @@ class SourceState(msgspec.Struct, frozen=True):
 
 
 class CacheState(msgspec.Struct, frozen=True):
-    """Bytes of all blobs, null until they are counted, and how many there may be."""
+    """Bytes of all blobs, null until they are counted, and how many there may be.
+
+    `checked` is when all had last been read and compared with their digests, in seconds
+    since the epoch; null before the first time.
+    """
 
     size: int | None
     cap: int | None
+    checked: float | None
 
 
 class RunningBuild(msgspec.Struct, frozen=True):

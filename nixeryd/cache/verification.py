@@ -6,14 +6,11 @@ is mirrored is fetched again when it is asked for. A streamed layer is made from
 store to be read.
 """
 
-import hashlib
 import os
-import time
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -24,13 +21,12 @@ from typing import Final
 import trio
 
 from nixeryd.api.images import Broken, Checked, Checking
+from nixeryd.cache.damage import examine, name_images
 from nixeryd.images.digests import Digest
-from nixeryd.images.errors import NixerydError
 from nixeryd.images.retention import Blob
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.holdings import Holdings, read_holdings
 from nixeryd.store.index import Index
-from nixeryd.store.recipe import OTHER_CONTENTS, LostContent
 
 # Seconds between two tellings of how far it is.
 _PACE: Final = 0.2
@@ -71,13 +67,13 @@ class Verification:
             nursery.start_soon(self._read_all, listing, ended)
             while not ended.is_set():
                 # In a safe channel, which runs this in a task of its own.
-                yield Checking(done=self._done, total=total)  # noqa: ASYNC101, ASYNC119
+                yield Checking(min(self._done, total), total)  # noqa: ASYNC101, ASYNC119
                 with trio.move_on_after(_PACE):
                     await ended.wait()
         self._note_missing(holdings, listing)
-        needy = _needy(holdings, self._why.keys())
+        images = name_images(holdings, self._why.keys())
         broken = tuple(
-            Broken(digest, why, _names(holdings, needy[digest]))
+            Broken(digest, why, images[digest])
             for digest, why in sorted(self._why.items())
         )
         if repair:
@@ -95,36 +91,16 @@ class Verification:
 
     async def _read_some(self, digests: Iterator[str]) -> None:
         for text in digests:
-            digest = Digest.parse(text)
-            why = await trio.to_thread.run_sync(self._check, digest)
-            if why is not None:
-                self._why[text] = why
+            found = await examine(self._blobs, Digest.parse(text), self._count)
+            if found is not None:
+                self._why[text] = found.why
+                if found.is_denied:
+                    self._denied.add(text)
 
-    def _check(self, digest: Digest) -> str | None:
-        """Say what is wrong with a blob. Runs in a thread."""
-        hashed = hashlib.sha256()
-        began = time.time_ns()
-        try:
-            for chunk in self._blobs.chunks(digest):
-                trio.from_thread.check_cancelled()
-                hashed.update(chunk)
-                self._done += len(chunk)
-        except FileNotFoundError:
-            return None  # evicted in between
-        except OSError as error:
-            if isinstance(error, PermissionError):
-                self._denied.add(str(digest))
-            return f"cannot be read: {error.strerror}"
-        except NixerydError as error:
-            self._blobs.recipes.lose(digest, error)
-            return f"cannot be made: {error}"
-        if hashed.hexdigest() != digest.hex:
-            if not self._blobs.has_file(digest):
-                self._blobs.recipes.lose(digest, LostContent(OTHER_CONTENTS))
-            return "damaged"
-        if not self._blobs.has_file(digest):
-            self._blobs.recipes.seal(digest, began)
-        return None
+    def _count(self, size: int) -> None:
+        """Count what was read. Runs in a thread."""
+        trio.from_thread.check_cancelled()
+        self._done += size
 
     def _note_missing(self, holdings: Holdings, listing: Mapping[str, Blob]) -> None:
         for manifest in holdings.held:
@@ -134,28 +110,3 @@ class Verification:
                 is_held = self._index.manifest(Digest.parse(manifest.digest))
                 if is_held and self._blobs.size(Digest.parse(digest)) is None:
                     self._why[digest] = "missing"
-
-
-def _needy(holdings: Holdings, broken: Iterable[str]) -> dict[str, list[str]]:
-    """Give for each broken blob the manifests that need it."""
-    needy: dict[str, list[str]] = {digest: [] for digest in broken}
-    for manifest in holdings.held:
-        for digest in needy.keys() & {manifest.digest, *manifest.needs}:
-            needy[digest].append(manifest.digest)
-    return needy
-
-
-def _names(holdings: Holdings, manifests: Sequence[str]) -> tuple[str, ...]:
-    """Name the images of manifests, and of indexes that name them."""
-    above = {
-        index.digest
-        for index in holdings.held
-        if not set(manifests).isdisjoint(index.needs)
-    }
-    return tuple(
-        sorted(
-            str(name)
-            for name in holdings.names
-            if str(name.manifest) in above.union(manifests)
-        )
-    )

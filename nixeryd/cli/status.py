@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nixeryd.cli.ages import render_age
 from nixeryd.cli.main import settings_options
 from nixeryd.images.sizes import render_size
 
@@ -104,9 +105,10 @@ def _ago(when: float) -> str:
     return f"{minutes:.0f} min ago" if minutes < 120 else f"{minutes / 60:.0f} h ago"  # noqa: PLR2004  two hours
 
 
-def _cache(size: int | None, cap: int | None) -> str:
+def _cache(size: int | None, cap: int | None, checked: float | None) -> str:
     used = "being counted" if size is None else render_size(size)
-    return used + (f" of {render_size(cap)}" if cap else ", without a cap")
+    capped = f" of {render_size(cap)}" if cap else ", without a cap"
+    return f"{used}{capped}{f', checked {render_age(checked)}' if checked else ''}"
 
 
 def _quota(limit: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from nixeryd.images.retention import Blob
 from nixeryd.images.served import BlobFile
 from nixeryd.store.durable import fsync_directory, make_directories
 from nixeryd.store.leases import Leases
+from nixeryd.store.pages import read_once
 from nixeryd.store.recipe import CHUNK, Recipe, find_recipe
 from nixeryd.store.recipes import ENDING, Recipes, weigh
 from nixeryd.store.writeback import begin_writeback
@@ -175,6 +176,7 @@ class Blobs:
             yield from recipe.chunks()
             return
         with self.path(digest).open("rb", buffering=0) as file:
+            read_once(file.fileno())
             while chunk := file.read(CHUNK):
                 yield chunk
 
@@ -204,11 +206,15 @@ class Blobs:
                 return False
         return self.read(digest) == data
 
-    def listing(self) -> dict[str, Blob]:
-        """List all blobs by their digests' text; a large cache takes a second."""
+    def listing(self, part: str | None = None) -> dict[str, Blob]:
+        """List all blobs by their digests' text; a large cache takes a second.
+
+        Or a `part` of them: those whose digests begin with these two digits.
+        """
         found = {}
-        for directory in self._directory.glob("[0-9a-f][0-9a-f]"):
-            with os.scandir(directory) as entries:
+        all_parts = self._directory.glob("[0-9a-f][0-9a-f]")
+        for directory in [self._directory / part] if part else all_parts:
+            with suppress(FileNotFoundError), os.scandir(directory) as entries:
                 for entry in entries:
                     name = entry.name.removesuffix(ENDING)
                     if _HEX.fullmatch(name) is None:

@@ -3,6 +3,7 @@
 - blobs/sha256/ab/abcd…: whole blobs under their digests; abcd….recipe makes one
 - staging/: being written; swept at start
 - index.sqlite: what the blobs are
+- checked.json: when the blobs were last read through, and how far it is now
 - reserve: space for making room on a full disk
 - gcroots/: Nix's roots for what we hold
 - logs/: the log of each image's last build
@@ -43,6 +44,10 @@ class DataDir:
     @property
     def index(self) -> Path:
         return self.root / "index.sqlite"
+
+    @property
+    def checked(self) -> Path:
+        return self.root / "checked.json"
 
     @property
     def gcroots(self) -> Path:

@@ -12,6 +12,7 @@ from nixeryd.images.manifests import LayerDescriptor, layer_media_type
 from nixeryd.store.index import StoredManifest
 from nixeryd.store.recovery import recover
 from tests.cache.test_archive import broken, read
+from tests.cache.test_scrubbing import make, scrub  # noqa: F401  fixtures
 from tests.cache.test_verification import verify  # noqa: F401  a fixture
 from tests.store.layers import make_layer
 
@@ -62,6 +63,13 @@ async def test_what_makes_other_bytes_is_named_and_let_go(
     assert layer.packed.digest not in shelf.blobs
     assert not shelf.blobs.recipes.path(layer.packed.digest).exists()
     assert (await verify()).broken == ()
+
+
+async def test_scrubbing_leaves_it_to_nix(shelf, layer, scrub):  # noqa: F811
+    layer.rot(layer.large)
+    assert await scrub() == []
+    assert shelf.blobs.is_streamed(layer.packed.digest)
+    assert shelf.names == {"one"}
 
 
 async def test_one_that_was_lost_and_is_found_right_is_here_again(

@@ -1,9 +1,13 @@
 """Verification: every kind of damage is found, named, and mended if asked."""
 
+import errno
+import os
+
 import pytest
 import trio
 
 from nixeryd.api.images import Checked, Checking
+from nixeryd.cache import damage as damages
 from nixeryd.cache.eviction import Evictor
 from nixeryd.cache.verification import Verification
 from nixeryd.images.digests import Digest
@@ -169,3 +173,35 @@ async def test_what_is_evicted_meanwhile_is_not_broken(shelf, verify, monkeypatc
     )
     shelf.blobs.path(loose).unlink()
     assert (await verify()).broken == ()
+
+
+async def test_a_machine_without_descriptors_is_waited_for(shelf, verify, monkeypatch):
+    shelf.image("one", "a", used=1)
+    chunks, refused = shelf.blobs.chunks, set()
+
+    def refuse_once(digest):
+        if digest not in refused:
+            refused.add(digest)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return chunks(digest)
+
+    monkeypatch.setattr(shelf.blobs, "chunks", refuse_once)
+    monkeypatch.setattr(damages, "PATIENCE", 0)
+    before = shelf.blobs.listing()
+    assert (await verify(repair=True)).broken == ()
+    assert len(refused) == len(before)
+    assert shelf.blobs.listing() == before
+
+
+async def test_what_is_right_when_read_again_is_whole(shelf):
+    digest = shelf.blobs.put(b"body")
+    damage(shelf, digest, b"boby")
+    read = 0
+
+    def mend_at_the_end(size: int) -> None:
+        nonlocal read
+        read += size
+        damage(shelf, digest, b"body")
+
+    assert await damages.examine(shelf.blobs, digest, mend_at_the_end) is None
+    assert read == 2 * len(b"body")

@@ -22,6 +22,8 @@ class Ledger:
     rotten: int = 0
     pulled: dict[str, str] = field(default_factory=dict)  # name to manifest digest
     kept: set[str] = field(default_factory=set)  # of these, pinned and whole
+    # Rotten, and evicted before anybody saw it: a power cut may bring these back.
+    unseen: set[str] = field(default_factory=set)
     losses: list[str] = field(default_factory=list)
 
     def note(self, name: str, digest: str) -> None:

@@ -5,6 +5,7 @@ the disk loses its power at the same moment. Then the disk is looked at, and aft
 next start what had been pulled is pulled again and must be the same bytes.
 """
 
+import hashlib
 import random
 import re
 from collections.abc import Callable, Set as AbstractSet
@@ -74,10 +75,14 @@ async def _round(
     if disk is not None and is_cut:
         await trio.to_thread.run_sync(disk.cut_power)
         ledger.power_cuts += 1
+        bury(daemon.data, ledger.unseen)
     else:
         ledger.kills += 1
     ledger.evicted += len(re.findall(r"\bevicted\b", daemon.process.output))
     ledger.builds += len(re.findall(r"\bcached=False\b", daemon.process.output))
+    for line in re.findall(r".*\ba blob was damaged\b.*", daemon.process.output):
+        if not any(digest in line for digest in rotten):
+            ledger.lose(f"found rotten, and nobody had it rot: {line}")
     if "Traceback" in daemon.process.output:
         ledger.lose(f"a traceback: {daemon.process.output[-3000:]}")
     for what in broken(daemon.data):
@@ -96,7 +101,19 @@ def rot(data: Path, rng: random.Random) -> set[str]:
         body = bytearray(path.read_bytes() or b"x")
         body[rng.randrange(len(body))] ^= 1 << rng.randrange(8)
         path.write_bytes(body[: rng.choice((len(body), len(body) // 2))])
+    (data / "checked.json").unlink(missing_ok=True)  # so that the daemon looks as well
     return {f"sha256:{path.name}" for path in chosen}
+
+
+def bury(data: Path, digests: AbstractSet[str]) -> int:
+    """Remove those of these blobs that are rotten; tell how many."""
+    buried = 0
+    for name in (digest.removeprefix("sha256:") for digest in digests):
+        path = data / "blobs" / "sha256" / name[:2] / name
+        if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != name:
+            path.unlink()
+            buried += 1
+    return buried
 
 
 async def _live(
@@ -135,7 +152,10 @@ async def _start(daemon: Daemon, world: World, ledger: Ledger) -> Daemon:
 
 
 async def _mend(daemon: Daemon, ledger: Ledger, rotten: AbstractSet[str]) -> None:
-    """Have verify find what is rotten, unless it was evicted, and nothing else."""
+    """Have verify find what is rotten and nothing else.
+
+    Unless it was evicted, or the daemon has found it by itself meanwhile.
+    """
     ledger.rotten += len(rotten)
     ledger.kept.clear()  # what was pinned is built or fetched again: other names
     async with (
@@ -146,6 +166,8 @@ async def _mend(daemon: Daemon, ledger: Ledger, rotten: AbstractSet[str]) -> Non
         left = {
             digest for digest in rotten - found.keys() if is_here(daemon.data, digest)
         }
+    told = daemon.process.output  # by the daemon, of what it found
+    ledger.unseen |= {one for one in rotten - found.keys() if one not in told}
     if found.keys() - rotten or left:
         raise Wrong(f"of the rotten {rotten} verify found {found}")
 

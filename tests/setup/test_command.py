@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,15 @@ def run(environ, tmp_path):
     return run
 
 
+def take_terminal():
+    """Make it the controlling terminal, so that ^C is a signal, and one that counts.
+
+    Who runs the tests in the background of a script has it ignored, and so do we.
+    """
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def type_at(environ, tmp_path):
     """Run at a terminal, type an answer, give (exit code, what was shown)."""
@@ -66,8 +76,7 @@ def type_at(environ, tmp_path):
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            # Its controlling terminal, so that ^C is a signal.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  no threads here
+            preexec_fn=take_terminal,  # noqa: PLW1509  no threads here
         )
         os.close(theirs)
         shown = b""

@@ -25,7 +25,7 @@ class Reserve:
     def given_up(self) -> Iterator[None]:
         """Leave the space to the block; taken again at its end if there is some."""
         with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            self._path.unlink()
         try:
             yield
         finally:
@@ -38,4 +38,4 @@ class Reserve:
                 self._path.write_bytes(os.urandom(SIZE))
         except OSError:
             with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+                self._path.unlink()

@@ -139,6 +139,16 @@ def test_a_reserve_is_there_again_when_it_was_given_up(tmp_path):
     Reserve(tmp_path / "nowhere" / RESERVE)  # is none, and no error
 
 
+def test_a_reserve_that_cannot_be_is_no_error(tmp_path):
+    for above in ("nowhere", "file"):
+        (tmp_path / "file").touch()
+        with Reserve(tmp_path / above / RESERVE).given_up():
+            pass
+    (tmp_path / RESERVE).mkdir()
+    with Reserve(tmp_path / RESERVE).given_up():
+        assert (tmp_path / RESERVE).is_dir()
+
+
 @pytest.fixture
 def disk(tmp_path):
     """A disk of one MB."""

@@ -1,6 +1,9 @@
 """Recipes among blobs: each is one, of the size that it makes."""
 
+import time
+
 import pytest
+from structlog.testing import capture_logs
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
@@ -8,6 +11,7 @@ from nixeryd.images.recipes import UnreadableRecipe
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.recipe import Recipe
+from nixeryd.store.recipes import weigh
 from tests.store.layers import make_layer
 
 
@@ -78,6 +82,44 @@ def test_a_lost_recipe_is_not_here_until_it_is_written_again(blobs, layer):
     assert blobs.size(digest) is None
     layer.record(blobs)
     assert isinstance(blobs.find(digest), Recipe)
+
+
+def test_what_is_found_right_again_is_here_again(blobs, layer):
+    digest = layer.record(blobs)
+    recipe = blobs.find(digest)
+    assert blobs.recipes.sealed(recipe) == recipe.sealed
+    blobs.recipes.lose(digest, NixerydError("gone"))
+    now = time.time_ns()
+    blobs.recipes.seal(digest, now)
+    assert blobs.find(digest) == recipe
+    assert blobs.recipes.sealed(recipe) == now > recipe.sealed
+
+
+def test_when_an_earlier_recipe_was_right_says_nothing_of_a_new_one(blobs, layer):
+    digest = layer.record(blobs)
+    blobs.recipes.seal(digest, 1)
+    layer.record(blobs)
+    recipe = blobs.find(digest)
+    assert blobs.recipes.sealed(recipe) == recipe.sealed > 1
+
+
+def test_what_is_lost_is_told_once_with_the_reason(blobs, layer):
+    digest = layer.record(blobs)
+    blobs.recipes.path(digest).write_bytes(b"rot" * 100)
+    with capture_logs() as logs:
+        assert blobs.find(digest) is None
+        blobs.recipes.lose(digest, NixerydError("again"))
+    (told,) = logs
+    assert told["blob"] == str(digest)
+    assert told["why"] == "no recipe, or one of another version"
+    assert told["event"].startswith("a streamed layer is lost; the next pull by a tag")
+
+
+def test_a_recipe_that_goes_while_it_is_listed_weighs_what_it_did(blobs, layer):
+    gone = blobs.recipes.path(layer.record(blobs))
+    assert weigh(str(gone), 300) == len(layer.whole)
+    gone.unlink()
+    assert weigh(str(gone), 300) == 300
 
 
 def test_a_damaged_recipe_is_lost_and_still_listed(blobs, layer):

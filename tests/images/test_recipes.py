@@ -149,7 +149,7 @@ def test_a_section_that_is_too_large_is_not_unpacked(monkeypatch):
     for with_size in (True, False):
         compressor = zstandard.ZstdCompressor(write_content_size=with_size)
         packed = compressor.compress(msgspec.msgpack.encode((bytes(1000), [])))
-        with pytest.raises(UnreadableRecipe, match="^the recipe is damaged: "):
+        with pytest.raises(UnreadableRecipe, match=r"^the recipe is damaged: "):
             list(cut(packed, 0, range(1000)))
 
 
@@ -168,7 +168,7 @@ def test_a_table_that_is_wrong_is_damage(table, why):
 
 @pytest.mark.parametrize("data", [b"", b"short", b"x" * TRAILER_SIZE])
 def test_what_is_no_recipe_is_refused(data):
-    with pytest.raises(UnreadableRecipe, match="^no recipe"):
+    with pytest.raises(UnreadableRecipe, match=r"^no recipe"):
         read_trailer(data)
 
 

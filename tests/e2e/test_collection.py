@@ -8,7 +8,11 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +26,28 @@ _PRIVATE = 'mount --bind "$0" /nix && exec "$@"'
 _SET = """\
 arguments:
 let set = import {packages} arguments; in
-set // {{ fresh = derivation (set.curious.drvAttrs // {{ nonce = "{nonce}"; }}); }}
+set // {{
+  fresh = derivation (set.curious.drvAttrs // {{ nonce = "{nonce}"; }});
+  # Until told to go on; it needs what has to be there until then.
+  waits = derivation {{
+    name = "waits";
+    inherit (set.curious) system;
+    builder = "/bin/sh";
+    args = [ "-euc" ''
+      echo > {place}/begun
+      while ! test -e {place}/go; do sleep 0.1; done
+      cat $needs/* > $out
+    '' ];
+    PATH = "/usr/bin:/bin";
+    needs = derivation {{
+      name = "needs";
+      inherit (set.curious) system;
+      builder = "/bin/sh";
+      args = [ "-euc" "mkdir $out; echo {nonce} > $out/file" ];
+      PATH = "/usr/bin:/bin";
+    }};
+  }};
+}}
 """
 
 
@@ -41,7 +66,10 @@ class Private:
         return self.place / "source"
 
     def change(self) -> None:
-        text = _SET.format(packages=PACKAGES, nonce=uuid.uuid4())
+        self.change_to(str(uuid.uuid4()))
+
+    def change_to(self, nonce: str) -> None:
+        text = _SET.format(packages=PACKAGES, place=self.place, nonce=nonce)
         (self.source / "default.nix").write_text(text)
 
     def serving(self, **environ: str):
@@ -65,6 +93,25 @@ class Private:
         assert seen == f"{ours.st_dev}:{ours.st_ino}"
         assert seen != f"{real.st_dev}:{real.st_ino}"
         subprocess.run([*inside, "nix-store", "--gc"], check=True, capture_output=True)
+
+    @contextmanager
+    def collecting(self, daemon: Daemon) -> Iterator[list[None]]:
+        """Collect again and again until the block ends; counts how often."""
+        ended = threading.Event()
+        done: list[None] = []
+
+        def collect() -> None:
+            while not ended.is_set():
+                self.collect(daemon)
+                done.append(None)
+
+        with ThreadPoolExecutor() as pool:
+            collector = pool.submit(collect)
+            try:
+                yield done
+            finally:
+                ended.set()
+            collector.result()
 
     def has(self, path: str) -> bool:
         return (self.nix / Path(path).relative_to("/nix")).exists()
@@ -135,3 +182,37 @@ def test_an_image_needs_no_root_to_be_served(private):
         private.collect(daemon)
         assert not private.has(path)
         assert pull(daemon) == before
+
+
+def test_a_collection_in_mid_build_takes_nothing_that_the_build_needs(private):
+    with private.serving() as daemon, ThreadPoolExecutor() as pool:
+        asking = pool.submit(daemon.manifest, "waits")
+        try:
+            daemon.process.wait_until((private.place / "begun").exists)
+            private.collect(daemon)
+        finally:
+            (private.place / "go").touch()
+        answer = asking.result()
+        assert answer.status == 200, answer.body
+
+
+def test_collections_all_the_time_make_no_wrong_image(private):
+    """An image or a clear error, whenever they come; and all is well afterwards."""
+    made = {}
+    with private.serving() as daemon:
+        with private.collecting(daemon) as collections:
+            for nonce in ("one", "two"):
+                private.change_to(nonce)
+                answer = daemon.manifest("fresh")
+                assert answer.status in {200, 403}, answer.body
+                if answer.status == 200:
+                    made[nonce] = pull(daemon)
+                else:
+                    assert "garbage" in answer.message, answer.body
+        assert len(collections) > 1
+        Command(daemon.data).done("gc", "--max-size", "0")
+        private.collect(daemon)
+        for nonce in ("one", "two"):
+            private.change_to(nonce)
+            again = pull(daemon)
+            assert again == made.get(nonce, again)

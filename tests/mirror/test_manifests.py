@@ -302,6 +302,30 @@ async def test_a_manifest_that_is_removed_while_its_tag_is_checked_is_fetched_ag
     assert requests(faults) == ["GET latest", "HEAD latest", "GET latest"]
 
 
+async def test_what_is_removed_while_the_upstream_fails_is_not_served(
+    setup, mirror, faults, clock
+):
+    """Damage that a check found: no lease keeps that."""
+    await mirror.manifest(ROUTE, "latest")
+    clock.now += TTL
+    hold = Hold()
+    faults.on("", Reply(500))
+    faults.on("", hold, times=1)
+    told = []
+
+    async def ask() -> None:
+        told.append(await not_found(mirror, "latest"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await hold.reached.wait()
+        setup.index.names.forget([str(DIGEST)], [str(DIGEST)])
+        setup.blobs.discard([DIGEST])
+        hold.release()
+    (message,) = told
+    assert message.endswith("latest: its manifest was removed a moment ago")
+
+
 async def test_room_is_not_made_with_a_manifest_whose_tag_is_being_checked(
     setup, mirror, faults, clock
 ):

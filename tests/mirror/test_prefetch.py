@@ -86,6 +86,29 @@ async def test_a_platform_that_is_not_there_is_named(prefetch, registry):
     assert "linux/amd64, linux/arm64" in last.message
 
 
+async def test_an_image_of_too_much_is_refused_before_any_of_it_is_fetched(
+    setup, prefetch, faults, monkeypatch
+):
+    needed = 1 + len(IMAGE.layers)
+    monkeypatch.setattr("nixeryd.mirror.prefetch._MOST_BLOBS", needed - 1)
+    (*_, last) = await pull(prefetch)
+    assert isinstance(last, Failed)
+    assert f"{IMAGE.repository} names more than {needed - 1} blobs" in last.message
+    assert not faults.count("/blobs/")
+    monkeypatch.setattr("nixeryd.mirror.prefetch._MOST_BLOBS", needed)
+    assert isinstance((await pull(prefetch))[-1], Done)
+    assert faults.count("/blobs/") == needed
+
+
+async def test_a_platform_that_two_manifests_name_is_fetched_once(
+    setup, prefetch, registry
+):
+    image = new_image(registry, "test/twice", "a")
+    make_index(registry, "test/twice", [image, image])
+    events = await pull(prefetch, Route(HOST, "test/twice"), platform=None)
+    assert events[-1].size == len(image.config) + sum(map(len, image.layers))
+
+
 async def test_a_digest_can_be_pulled(prefetch):
     events = await pull(prefetch, reference=Digest.parse(IMAGE.digest))
     assert isinstance(events[-1], Done)

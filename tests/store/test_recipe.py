@@ -10,7 +10,12 @@ from hypothesis import given, settings, strategies as st
 
 from nixeryd.images import tar
 from nixeryd.images.digests import Digest
-from nixeryd.images.recipes import FilePart, UnreadableRecipe
+from nixeryd.images.recipes import (
+    TRAILER_SIZE,
+    FilePart,
+    UnreadableRecipe,
+    read_trailer,
+)
 from nixeryd.packing import (
     pack_entries,
     pack_store_paths,
@@ -152,6 +157,18 @@ def test_a_file_that_becomes_shorter_while_it_is_read_is_noticed(tmp_path):
         os.close(fd)
 
 
+def test_a_file_that_becomes_shorter_between_two_chunks_is_named(tmp_path):
+    root = tmp_path / "abc-package"
+    make_tree(root)
+    large = root / "bin" / "large"
+    _, recipe = record([str(root)], tmp_path)
+    reading = recipe.chunks()
+    assert any(len(chunk) == CHUNK for chunk in reading)
+    os.truncate(large, CHUNK)
+    with pytest.raises(LostContent, match=f"{large} has become shorter"):
+        next(reading)
+
+
 def test_other_bytes_of_the_same_size_are_noticed_by_who_reads_all(tmp_path):
     root = tmp_path / "abc-package"
     make_tree(root)
@@ -169,3 +186,19 @@ def test_a_recipe_that_is_cut_off_is_damaged(layer, tmp_path):
         with pytest.raises(UnreadableRecipe):
             find_recipe(place, recipe.digest)
     assert find_recipe(tmp_path / "none", recipe.digest) is None
+
+
+def test_a_recipe_whose_middle_is_missing_is_damaged(layer, tmp_path):
+    _, recipe = layer
+    data = recipe.path.read_bytes()
+    place = tmp_path / "cut"
+    place.write_bytes(data[:100] + data[-TRAILER_SIZE:])
+    with pytest.raises(UnreadableRecipe, match=r"^the recipe is damaged: "):
+        find_recipe(place, recipe.digest).read(range(10))
+    # A table that is there and leads beyond the end.
+    table = read_trailer(data[-TRAILER_SIZE:]).table
+    trailer = bytearray(data[-TRAILER_SIZE:])
+    trailer[-8:] = (100).to_bytes(8, "big")
+    place.write_bytes(data[:100] + data[table:-TRAILER_SIZE] + trailer)
+    with pytest.raises(UnreadableRecipe, match=r"damaged: it is too short$"):
+        find_recipe(place, recipe.digest).read(range(recipe.size))

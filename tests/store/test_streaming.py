@@ -144,6 +144,16 @@ async def test_a_recipe_remembers_after_a_restart_when_it_was_sealed(blobs, laye
     assert not again.is_sealed(recipe.sealed)
 
 
+def test_what_gets_no_closer_look_is_what_was_hashed(blobs, blob):
+    sealed = blobs.recipes.sealed(blob.recipe)
+    assert blob.settled() == sealed - 2 * TICK
+    assert blob.is_sealed(blob.settled())
+    # The clock was put back since: of no file can be told whether it changed.
+    blobs.recipes.seal(blob.digest, time.time_ns() + 3600 * 10**9)
+    assert blob.settled() == 0
+    assert not blob.is_sealed(sealed - 2 * TICK)
+
+
 @pytest.mark.parametrize("which", ["small", "medium", "large"])
 async def test_other_bytes_are_never_sent_as_whole(blobs, blob, layer, which):
     let_clock_tick()

@@ -127,7 +127,8 @@ def damage(root):
         "a file gone": small.unlink,
         "shorter": lambda: os.truncate(large, 5),
         "longer": lambda: os.truncate(large, 3 * CHUNK),
-        "a link": lambda: (large.unlink(), large.symlink_to("/etc/passwd")),
+        # To the same bytes, even: what it leads to may be anything a moment later.
+        "a link": lambda: large.symlink_to(large.rename(root.with_name("elsewhere"))),
         "a directory": lambda: (small.unlink(), small.mkdir()),
     }
 

@@ -35,29 +35,34 @@ def measure(
     within = {need for manifest in held for need in manifest.needs if need in by_digest}
     others = by_digest.keys() - images - within
     users = Counter(
-        chain.from_iterable(_needs(one, by_digest) for one in (*images, *others))
+        chain.from_iterable(
+            _needs(one, by_digest, within) for one in (*images, *others)
+        )
     )
     measured = {}
     for digest in images:
+        size = unique = missing = 0
         # Again, as all sets at once would be ten times as large as the rest.
-        needs = _needs(digest, by_digest)
-        here = [(need, blobs[need].size) for need in needs if need in blobs]
-        measured[digest] = Measure(
-            size=sum(size for _, size in here),
-            unique=sum(size for need, size in here if users[need] == 1),
-            missing=len(needs) - len(here),
-        )
+        for need in _needs(digest, by_digest, within):
+            blob = blobs.get(need)
+            if blob is None:
+                missing += 1
+                continue
+            size += blob.size
+            if users[need] == 1:
+                unique += blob.size
+        measured[digest] = Measure(size, unique, missing)
     return measured
 
 
-def _needs(image: str, held: Mapping[str, Held]) -> frozenset[str]:
+def _needs(image: str, held: Mapping[str, Held], within: set[str]) -> set[str]:
     """Give an image's manifests and blobs; of an index not the images elsewhere."""
     found = {image}
     due = [image]
     while due:
         needs = held[due.pop()].needs
-        named = [need for need in needs if need in held]
         # An index names manifests only; those that never came are not missing.
+        named = () if within.isdisjoint(needs) else within.intersection(needs)
         found.update(named or needs)
         due += named
-    return frozenset(found)
+    return found

@@ -43,7 +43,8 @@ class History:
             self._write(f"{failure.id}.json", msgspec.json.encode(failure))
             names = self._names()
             # Those from before the clock was set back would push out all that come.
-            late = [name for name in names if name > new_id(self._now() + 1)]
+            soon = new_id(self._now() + 1)
+            late = [name for name in names if name > soon]
             for name in [*names[len(late) :], *late][KEPT:]:
                 self.remove(name)
         except OSError as error:

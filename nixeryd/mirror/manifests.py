@@ -178,8 +178,8 @@ class Manifests:
             if entry is not None and not entry.gone:
                 lease.add(entry.digest)
                 digest = (await upstream.head_manifest(place.repository, tag)).digest
-                outcome = after(entry, Current(digest), self._now())
                 if digest is not None and self._stored(digest) is not None:
+                    outcome = after(entry, Current(digest), self._now())
                     if not isinstance(outcome, Confirmed):
                         # Moved to where it was before, or where another tag is.
                         self._index.mirrored.add_manifest(place, digest)

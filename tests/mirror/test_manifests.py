@@ -2,6 +2,8 @@
 
 import json
 import ssl
+from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import structlog
@@ -278,27 +280,36 @@ async def test_a_manifest_that_was_removed_is_fetched_again(setup, mirror, fault
     assert requests(faults) == ["GET latest", "GET latest", f"GET {DIGEST}"]
 
 
+@asynccontextmanager
+async def while_it_is_asked(faults, ask):
+    """Ask for something, and give what comes of it; the upstream answers after that."""
+    hold = Hold()
+    faults.on("", hold, times=1)
+    got = []
+
+    async def run() -> None:
+        got.append(await ask())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await hold.reached.wait()
+        yield got
+        hold.release()
+
+
 async def test_a_manifest_that_is_removed_while_its_tag_is_checked_is_fetched_again(
     setup, mirror, faults, clock
 ):
     """The upstream confirmed it, and it was a 404 (found by torture)."""
     await mirror.manifest(ROUTE, "latest")
     clock.now += TTL
-    hold = Hold()
-    faults.on("", hold, times=1)
-    got = []
-
-    async def ask() -> None:
-        got.append((await mirror.manifest(ROUTE, "latest")).body)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask)
-        await hold.reached.wait()
+    async with while_it_is_asked(
+        faults, partial(mirror.manifest, ROUTE, "latest")
+    ) as got:
         setup.index.names.forget([str(DIGEST)], [str(DIGEST)])
         for moved in setup.blobs.discard([DIGEST]):
             moved.unlink()
-        hold.release()
-    assert got == [IMAGE.manifest]
+    assert [manifest.body for manifest in got] == [IMAGE.manifest]
     assert requests(faults) == ["GET latest", "HEAD latest", "GET latest"]
 
 
@@ -308,20 +319,10 @@ async def test_what_is_removed_while_the_upstream_fails_is_not_served(
     """Damage that a check found: no lease keeps that."""
     await mirror.manifest(ROUTE, "latest")
     clock.now += TTL
-    hold = Hold()
     faults.on("", Reply(500))
-    faults.on("", hold, times=1)
-    told = []
-
-    async def ask() -> None:
-        told.append(await not_found(mirror, "latest"))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask)
-        await hold.reached.wait()
+    async with while_it_is_asked(faults, partial(not_found, mirror, "latest")) as told:
         setup.index.names.forget([str(DIGEST)], [str(DIGEST)])
         setup.blobs.discard([DIGEST])
-        hold.release()
     (message,) = told
     assert message.endswith("latest: its manifest was removed a moment ago")
 
@@ -332,24 +333,16 @@ async def test_room_is_not_made_with_a_manifest_whose_tag_is_being_checked(
     """An upstream that fails then would have taken it away."""
     await mirror.manifest(ROUTE, "latest")
     clock.now += TTL
-    hold = Hold()
     faults.on("", Reply(500))
-    faults.on("", hold, times=1)
-    got = []
-
-    async def ask() -> None:
-        got.append((await mirror.manifest(ROUTE, "latest")).body)
-
     uses = Uses(setup.index, setup.blobs.leases)
     evictor = Evictor(
         setup.blobs, setup.index, setup.places.index, uses, cap=None, now=lambda: 1e11
     )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask)
-        await hold.reached.wait()
+    async with while_it_is_asked(
+        faults, partial(mirror.manifest, ROUTE, "latest")
+    ) as got:
         await evictor.evict(0, spare_pulls=False)
-        hold.release()
-    assert got == [IMAGE.manifest]
+    assert [manifest.body for manifest in got] == [IMAGE.manifest]
     await evictor.evict(0, spare_pulls=False)
     assert DIGEST not in setup.blobs
 

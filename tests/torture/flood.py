@@ -15,9 +15,10 @@ import sys
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 import httpx
@@ -42,11 +43,11 @@ BUILDS = 3  # at once
 # One evaluation or build each, or git for the status: and none for who only waits.
 CHILDREN = BUILDS + 1
 # What others ask for, again and again.
-_OTHERS: Mapping[str, Sequence[str]] = {
-    "the API's root": ["/v2/"] * 10**6,
-    "a warm pull": ["/v2/n1/manifests/latest"] * 10**6,
-    "the page's API": ["/api/v1/status"] * 10**6,
-    "the page": ["/"] * 10**6,
+_OTHERS: Mapping[str, Iterable[str]] = {
+    "the API's root": repeat("/v2/"),
+    "a warm pull": repeat("/v2/n1/manifests/latest"),
+    "the page's API": repeat("/api/v1/status"),
+    "the page": repeat("/"),
     "a build": [f"/v2/n{number}/manifests/latest" for number in range(2, 100)],
 }
 _TO_BUILD = range(100, 500)  # the packages that a flood names
@@ -180,7 +181,7 @@ async def _others(daemon: Daemon, found: Flood) -> None:
 
 
 async def _ask(
-    http: httpx.AsyncClient, kind: str, paths: Sequence[str], found: Flood
+    http: httpx.AsyncClient, kind: str, paths: Iterable[str], found: Flood
 ) -> None:
     for path in paths:
         began = trio.current_time()

@@ -5,7 +5,6 @@ kernel goes on stamping files, and SQLite rows, by the true clock.
 """
 
 import os
-import re
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -16,7 +15,7 @@ from tests.e2e.serving import Daemon
 from tests.torture.invariants import broken
 from tests.torture.ledger import Ledger
 from tests.torture.traffic import Broken, Clients
-from tests.torture.world import World, open_world
+from tests.torture.world import World, open_world, serving
 
 DAY = 24 * 3600  # seconds
 # To 1970, to 2106; and back.
@@ -66,19 +65,12 @@ def jump(tmp_path) -> Callable[[int], None]:
 @pytest.fixture
 async def daemon(world, jump, tmp_path) -> AsyncIterator[Daemon]:
     places = [str(tmp_path / "python"), os.environ.get("PYTHONPATH", "")]
-    started = world.start(
+    async with serving(
+        world,
         PYTHONPATH=os.pathsep.join(filter(None, places)),
         CLOCK_OFFSET=str(tmp_path / "offset"),
-    )
-    try:
-        yield await trio.to_thread.run_sync(world.wait_until_ready, started)
-    except BaseException:
-        started.process.kill()
-        raise
-    with trio.CancelScope(shield=True):
-        code = await trio.to_thread.run_sync(started.process.end)
-    assert code == 0, started.process
-    assert not re.search("Traceback|a defect", started.process.output)
+    ) as daemon:
+        yield daemon
 
 
 async def test_a_clock_that_jumps_loses_nothing_and_makes_nothing_stale(

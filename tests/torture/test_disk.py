@@ -1,23 +1,21 @@
 """A disk that is full or takes nothing: errors that say so, and nothing is lost."""
 
 import os
-import re
 import resource
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import trio
 
 from tests.e2e.conftest import need
-from tests.e2e.serving import Daemon
 from tests.torture.gauges import count_files
 from tests.torture.invariants import broken, left_over
 from tests.torture.ledger import Ledger
 from tests.torture.traffic import Broken, Clients
-from tests.torture.world import World, open_world
+from tests.torture.world import World, open_world, serving
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="mounting a small tmpfs needs root"
@@ -49,21 +47,6 @@ async def world(tmp_path) -> AsyncIterator[World]:
         world.lies.on = False
         with small_disk(tmp_path / "data", "6m"):
             yield world
-
-
-@asynccontextmanager
-async def serving(world: World) -> AsyncIterator[Daemon]:
-    """Serve until the block ends; then the daemon must end well by itself."""
-    started = world.start()
-    try:
-        yield await trio.to_thread.run_sync(world.wait_until_ready, started)
-    except BaseException:
-        started.process.kill()
-        raise
-    with trio.CancelScope(shield=True):
-        code = await trio.to_thread.run_sync(started.process.end)
-    assert code == 0, started.process
-    assert not re.search("Traceback|a defect", started.process.output), started.process
 
 
 def fill(place: Path) -> Path:

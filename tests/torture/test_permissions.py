@@ -5,7 +5,6 @@ the owner of its files may, as any other user.
 """
 
 import os
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from tests.e2e.serving import Daemon
 from tests.torture.invariants import broken, left_over
 from tests.torture.ledger import Ledger
 from tests.torture.traffic import Broken, Clients
-from tests.torture.world import open_world
+from tests.torture.world import open_world, serving
 
 UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 HERE = ("n1", "quay.io/owner/app0")
@@ -33,16 +32,8 @@ async def daemon(tmp_path) -> AsyncIterator[Daemon]:
         world.lies.on = False
         if os.geteuid() == 0:
             world.prefix = UNPRIVILEGED
-        started = world.start()
-        try:
-            yield await trio.to_thread.run_sync(world.wait_until_ready, started)
-        except BaseException:
-            started.process.kill()
-            raise
-        with trio.CancelScope(shield=True):
-            code = await trio.to_thread.run_sync(started.process.end)
-        assert code == 0, started.process
-        assert not re.search("Traceback|a defect", started.process.output)
+        async with serving(world) as daemon:
+            yield daemon
 
 
 @contextmanager

@@ -5,6 +5,7 @@ build them; what is pulled by one name is the same bytes at any time.
 """
 
 import random
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -144,3 +145,18 @@ async def open_world(place: Path, seed: int) -> AsyncIterator[World]:
             world.configure()
             yield world
             nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def serving(world: World, **environ: str) -> AsyncIterator[Daemon]:
+    """Serve until the block ends; then the daemon must end well by itself."""
+    started = world.start(**environ)
+    try:
+        yield await trio.to_thread.run_sync(world.wait_until_ready, started)
+    except BaseException:
+        started.process.kill()
+        raise
+    with trio.CancelScope(shield=True):
+        code = await trio.to_thread.run_sync(started.process.end)
+    assert code == 0, started.process
+    assert not re.search("Traceback|a defect", started.process.output), started.process

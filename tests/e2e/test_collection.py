@@ -51,6 +51,12 @@ set // {{
 """
 
 
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @dataclass
 class Private:
     """A store of its own, and a package in it that changes when told to."""
@@ -72,27 +78,27 @@ class Private:
         text = _SET.format(packages=PACKAGES, place=self.place, nonce=nonce)
         (self.source / "default.nix").write_text(text)
 
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """What starts a program for which this is /nix."""
+        return ("unshare", "--mount", "sh", "-c", _PRIVATE, str(self.nix))
+
     def serving(self, **environ: str):
         return serving(
             self.place,
             f"--nixpkgs={self.source}",
-            prefix=("unshare", "--mount", "sh", "-c", _PRIVATE, str(self.nix)),
+            prefix=self.inside,
             environ={"NIX_CONFIG": NO_SANDBOX, **environ},
         )
 
     def collect(self, daemon: Daemon) -> None:
         """Collect all that has no root."""
         inside = ["nsenter", "--mount", f"--target={daemon.process.pid}"]
-        seen = subprocess.run(
-            [*inside, "stat", "--format=%d:%i", "/nix"],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
+        seen = run(*inside, "stat", "--format=%d:%i", "/nix").strip()
         ours, real = self.nix.stat(), Path("/nix").stat()
         assert seen == f"{ours.st_dev}:{ours.st_ino}"
         assert seen != f"{real.st_dev}:{real.st_ino}"
-        subprocess.run([*inside, "nix-store", "--gc"], check=True, capture_output=True)
+        run(*inside, "nix-store", "--gc")
 
     @contextmanager
     def collecting(self, daemon: Daemon) -> Iterator[list[None]]:
@@ -124,6 +130,9 @@ def private(tmp_path):
     private.nix.mkdir()
     private.source.mkdir()
     private.change()
+    # Two that find no store at once are in each other's way ("creating symlink from
+    # '/nix/var/nix/gcroots/profiles' …: File exists", Nix 2.8).
+    run(*private.inside, "nix-store", "--init")
     yield private
     # What is in a store is read-only.
     for directory, _, _ in os.walk(private.nix):

@@ -6,7 +6,6 @@ from the disk: what was wrong may have been a page in memory. A machine that has
 file descriptors or no memory left says nothing about a blob; it is waited for.
 """
 
-import errno
 import hashlib
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -15,6 +14,7 @@ from typing import Final
 
 import trio
 
+from nixeryd.exhaustion import EXHAUSTED
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.store.blobs import Blobs
@@ -22,7 +22,6 @@ from nixeryd.store.holdings import Holdings
 from nixeryd.store.pages import drop
 from nixeryd.store.recipe import OTHER_CONTENTS, LostContent
 
-_PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 PATIENCE: Final = 1.0  # seconds until another attempt
 
 
@@ -56,7 +55,7 @@ async def examine(
                 _examine, blobs, digest, step, limiter=limiter
             )
         except OSError as error:
-            if error.errno not in _PASSING:
+            if error.errno not in EXHAUSTED:
                 raise
         await trio.sleep(PATIENCE)
 
@@ -74,7 +73,7 @@ def _examine(
     except FileNotFoundError:
         return None  # evicted in between
     except OSError as error:
-        if error.errno in _PASSING:
+        if error.errno in EXHAUSTED:
             raise
         is_denied = isinstance(error, PermissionError)
         return Damage(f"cannot be read: {error.strerror}", is_denied=is_denied)

@@ -11,6 +11,7 @@ import errno
 import json
 import logging
 
+from nixeryd.exhaustion import EXHAUSTED
 from nixeryd.flight import Stopping
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 
@@ -20,8 +21,6 @@ UNKNOWN = "UNKNOWN"  # distribution's code for what has none in the spec
 INTERNAL = 500
 NOT_ALLOWED = 405
 ALLOWED = "GET, HEAD"
-# What another moment may have again.
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS}
 # What the owner of the data directory mends: permissions, or the disk.
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 _RESTART = "2"  # seconds until a daemon that was stopped may be back
@@ -38,7 +37,7 @@ def render_error(error: NixerydError) -> tuple[int, bytes]:
 
 def describe(error: Exception) -> tuple[int, bytes, dict[str, str]]:
     """Give status, JSON and further headers of an answer; logs what is our fault."""
-    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
         _log.error("a request failed: %s", error)
         told = f"this machine has no more to give ({error.strerror}); ask again"
         error = RegistryError(ErrorCode.TOOMANYREQUESTS, told)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from nixeryd.exhaustion import EXHAUSTED
 from nixeryd.web.asgi import App
 from nixeryd.web.connection import Connection, Timeouts
 from nixeryd.web.http11 import make_config
@@ -19,7 +20,6 @@ from nixeryd.web.room import MOST, Room
 
 _log = logging.getLogger(__name__)
 
-_OVERLOAD = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 # accept(2): "treat them like EAGAIN by retrying"
 _CLIENT_GONE = {
     errno.ECONNABORTED,
@@ -127,7 +127,7 @@ async def _accept_one(listener: trio.SocketListener) -> trio.SocketStream:
         try:
             return await listener.accept()
         except OSError as error:
-            if error.errno in _OVERLOAD:
+            if error.errno in EXHAUSTED:
                 _log.error(
                     "cannot accept connections: %s; trying again in %s s",
                     os.strerror(error.errno),

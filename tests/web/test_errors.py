@@ -2,10 +2,12 @@
 
 import contextlib
 import logging
+import os
 
 import pytest
 import trio
 
+from nixeryd.exhaustion import EXHAUSTED
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 
 NOWHERE = "sha256:" + "0" * 64
@@ -67,6 +69,14 @@ async def test_a_defect_is_logged_once_and_not_told(main, registry, caplog, fail
     assert (answer.status, answer.code) == (500, "UNKNOWN")
     assert b"secret" not in answer.body
     assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) == 1
+
+
+@pytest.mark.parametrize("code", sorted(EXHAUSTED))
+async def test_what_the_machine_has_no_more_of_is_asked_for_again(main, registry, code):
+    registry.manifests[("git",), "latest"] = OSError(code, os.strerror(code))
+    answer = await main.get("/v2/git/manifests/latest")
+    assert (answer.status, answer.code) == (429, "TOOMANYREQUESTS")
+    assert f"({os.strerror(code)}); ask again" in answer.json["errors"][0]["message"]
 
 
 def never_challenges(answer):

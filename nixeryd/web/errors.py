@@ -43,7 +43,8 @@ def describe(error: Exception) -> tuple[int, bytes, dict[str, str]]:
         error = RegistryError(ErrorCode.TOOMANYREQUESTS, told)
     if isinstance(error, OSError) and error.errno in _REFUSED:
         _log.error("a request failed: %s", error)
-        told = f"{error.filename}: {error.strerror}; mend its permissions or its disk"
+        place = error.filename or "a file of this daemon"  # a read knows no name
+        told = f"{place}: {error.strerror}; mend its permissions or its disk"
         error = RegistryError(ErrorCode.DENIED, told)
     if not isinstance(error, NixerydError):
         _log.error("a request failed", exc_info=error)

@@ -1,6 +1,7 @@
 """Failures over real sockets: JSON that a person and a client can act on."""
 
 import contextlib
+import errno
 import logging
 import os
 
@@ -77,6 +78,20 @@ async def test_what_the_machine_has_no_more_of_is_asked_for_again(main, registry
     answer = await main.get("/v2/git/manifests/latest")
     assert (answer.status, answer.code) == (429, "TOOMANYREQUESTS")
     assert f"({os.strerror(code)}); ask again" in answer.json["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("where", "place"), [(("/a/blob",), "/a/blob"), ((), "a file of this daemon")]
+)
+async def test_a_disk_that_fails_is_told_with_its_place_if_known(
+    main, registry, where, place
+):
+    why = os.strerror(errno.EIO)
+    registry.manifests[("git",), "latest"] = OSError(errno.EIO, why, *where)
+    answer = await main.get("/v2/git/manifests/latest")
+    assert (answer.status, answer.code) == (403, "DENIED")
+    told = answer.json["errors"][0]["message"]
+    assert told == f"{place}: {why}; mend its permissions or its disk"
 
 
 def never_challenges(answer):

@@ -11,4 +11,4 @@ def render_age(moment: float) -> str:
     for length, unit in _UNITS:
         if seconds >= length * (2 if unit in ("years", "days") else 1):
             return f"{seconds / length:.0f} {unit} ago"
-    return "now"
+    return "just now"

@@ -1,7 +1,6 @@
 """`nixeryd status`: the daemon's state on one screen."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ def _failure(failure: dict[str, Any]) -> str:
     first = failure["message"].partition("\n")[0]
     plain = "".join(char if char.isprintable() else "?" for char in first)
     image = f"{failure['repository']}:{failure['tag']}"
-    return f"{image}, {_ago(failure['since'])}: {plain}"
+    return f"{image}, {render_age(failure['since'])}: {plain}"
 
 
 def _queue(builds: list[dict[str, Any]]) -> str:
@@ -98,11 +97,6 @@ def _queue(builds: list[dict[str, Any]]) -> str:
     longest = max(build["seconds"] for build in builds)
     rest = f" and {more} more" if more else ""
     return f"{len(builds)} for up to {longest:.0f} s: {', '.join(names)}{rest}"
-
-
-def _ago(when: float) -> str:
-    minutes = max(0, time.time() - when) / 60
-    return f"{minutes:.0f} min ago" if minutes < 120 else f"{minutes / 60:.0f} h ago"  # noqa: PLR2004  two hours
 
 
 def _cache(size: int | None, cap: int | None, checked: float | None) -> str:
@@ -116,7 +110,7 @@ def _quota(limit: dict[str, Any]) -> str:
     left = "?" if limit["remaining"] is None else limit["remaining"]
     total = "" if limit["limit"] is None else f" of {limit['limit']}"
     window = f" per {limit['window'] / 3600:g} h" if limit["window"] else ""
-    return f"{left}{total} pulls left{window}, seen {_ago(limit['seen'])}"
+    return f"{left}{total} pulls left{window}, seen {render_age(limit['seen'])}"
 
 
 def _progress(download: dict[str, Any]) -> str:

@@ -99,11 +99,15 @@ class Evicted(msgspec.Struct, frozen=True):
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """A blob that is not what it should be, and the images that need it."""
+    """A blob that is not what it should be, and the images that need it.
+
+    `removed` tells whether a repair has taken it away; what may not be read stays.
+    """
 
     digest: str
     why: str
     images: tuple[str, ...]
+    removed: bool = False
 
 
 class Checking(msgspec.Struct, frozen=True, tag="checking", tag_field="type"):
@@ -114,7 +118,7 @@ class Checking(msgspec.Struct, frozen=True, tag="checking", tag_field="type"):
 
 
 class Checked(msgspec.Struct, frozen=True, tag="checked", tag_field="type"):
-    """All blobs were read; `repaired` tells whether the broken ones were removed."""
+    """All blobs were read. `repaired`: a repair has left nothing that is broken."""
 
     blobs: int
     size: int

@@ -72,12 +72,13 @@ class Verification:
                     await ended.wait()
         self._note_missing(holdings, listing)
         images = name_images(holdings, self._why.keys())
+        removed = self._why.keys() - self._denied if repair else set()
         broken = tuple(
-            Broken(digest, why, images[digest])
+            Broken(digest, why, images[digest], digest in removed)
             for digest, why in sorted(self._why.items())
         )
         if repair:
-            await self._discard(sorted(self._why.keys() - self._denied))
+            await self._discard(sorted(removed))
         is_repaired = repair and not self._denied
         yield Checked(len(listing), total, broken, is_repaired)  # noqa: ASYNC119  safe
 

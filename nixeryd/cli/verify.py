@@ -55,20 +55,19 @@ def _follow(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
 
 def _report(checked: Checked, *, repair: bool) -> None:
     for broken in checked.broken:
-        click.echo(f"{broken.why}: {broken.digest}")
+        end = ", removed" if broken.removed else ""
+        click.echo(f"{broken.why}{end}: {broken.digest}")
     read = f"{checked.blobs} blobs, {render_size(checked.size)}"
     if not checked.broken:
         click.echo(f"{read}: all as they should be")
         return
     click.echo(f"{read}: {len(checked.broken)} broken")
-    images = sorted({image for broken in checked.broken for image in broken.images})
-    if not checked.repaired:
+    removed = [broken for broken in checked.broken if broken.removed]
+    if images := sorted({image for broken in removed for image in broken.images}):
+        click.echo(f"to have them again: nixeryd pull {' '.join(images)}")
+    if len(removed) < len(checked.broken):
         click.echo(
             "what may not be read stays: mend its permissions"
             if repair
             else "nixeryd verify --repair removes them"
         )
-    elif images:
-        click.echo(f"removed; to have them again: nixeryd pull {' '.join(images)}")
-    else:
-        click.echo("removed")

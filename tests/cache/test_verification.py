@@ -193,6 +193,36 @@ async def test_a_machine_without_descriptors_is_waited_for(shelf, verify, monkey
     assert shelf.blobs.listing() == before
 
 
+async def test_of_a_repair_is_told_what_went_and_what_may_not_be_read(
+    shelf, verify, monkeypatch
+):
+    shelf.image("one", "a", used=1)
+    shelf.image("two", "b", used=1)
+    rotten, denied = (shelf.index.layer(name).digest for name in "ab")
+    damage(shelf, rotten)
+    chunks = shelf.blobs.chunks
+
+    def refuse(digest):
+        if digest == denied:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return chunks(digest)
+
+    monkeypatch.setattr(shelf.blobs, "chunks", refuse)
+    found = await verify()
+    assert {one.digest for one in found.broken} == {str(rotten), str(denied)}
+    assert not any(one.removed for one in found.broken)
+    checked = await verify(repair=True)
+    told = {one.digest: (one.removed, one.images) for one in checked.broken}
+    assert told == {
+        str(rotten): (True, ("one:latest",)),
+        str(denied): (False, ("two:latest",)),
+    }
+    assert not checked.repaired
+    assert shelf.names == {"two"}
+    monkeypatch.undo()
+    assert (await verify()).broken == ()
+
+
 async def test_what_is_right_when_read_again_is_whole(shelf):
     digest = shelf.blobs.put(b"body")
     damage(shelf, digest, b"boby")

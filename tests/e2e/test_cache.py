@@ -143,8 +143,8 @@ def test_damage_is_found_removed_and_pulled_again(daemon, nixeryd):
     assert f"damaged: {unique['digest']}" in found
     assert "nixeryd verify --repair" in found
     repaired = nixeryd.done("verify", "--repair")
-    assert "nixeryd pull" in repaired
-    assert "shell/hello:latest" in repaired
+    assert f"damaged, removed: {unique['digest']}" in repaired
+    assert "\nto have them again: nixeryd pull shell/hello:latest\n" in repaired
     nixeryd.done("pull", "hello", "shell/hello")
     assert blobs_of(daemon) == whole
     nixeryd.done("verify")

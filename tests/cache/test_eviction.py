@@ -327,6 +327,12 @@ async def test_a_reader_keeps_what_is_evicted(shelf, make):
         assert len(reader.read()) == 100 * KB
 
 
+async def until(ready):
+    """Look again and again, and leave the interpreter to the threads meanwhile."""
+    while not ready():  # noqa: ASYNC110  nothing tells of it
+        await trio.sleep(0.005)
+
+
 async def test_the_daemon_evicts_at_start_and_when_blobs_grow(shelf, make):
     for number in range(4):
         shelf.image(f"image{number}", f"layer{number}", used=number)
@@ -334,12 +340,10 @@ async def test_the_daemon_evicts_at_start_and_when_blobs_grow(shelf, make):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(evictor.run)
         await trio.testing.wait_all_tasks_blocked()
-        while evictor.total is None or evictor.total > 250 * KB:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: evictor.total is not None and evictor.total <= 250 * KB)
         assert shelf.names == {"image2", "image3"}
         await trio.to_thread.run_sync(shelf.blobs.put, bytes(100 * KB))
-        while set(evictor.ended) != {"image0", "image1", "image2"}:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: set(evictor.ended) == {"image0", "image1", "image2"})
         nursery.cancel_scope.cancel()
     assert shelf.names == {"image3"}
     assert evictor.total == shelf.size
@@ -351,8 +355,7 @@ async def test_without_a_cap_nothing_goes(shelf, make):
     evictor = make(cap=None)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(evictor.run)
-        while evictor.total is None:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: evictor.total is not None)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert (shelf.names, evictor.total) == ({"image"}, shelf.size)
@@ -364,11 +367,9 @@ async def test_a_lower_cap_is_kept_at_once(shelf, make):
     evictor = make(cap=None)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(evictor.run)
-        while evictor.total is None:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: evictor.total is not None)
         evictor.set_cap(150 * KB)
-        while evictor.ended != ["old"]:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: evictor.ended == ["old"])
         nursery.cancel_scope.cancel()
     assert shelf.names == {"new"}
 
@@ -380,8 +381,7 @@ async def test_the_cap_may_go_while_it_is_kept(shelf, make):
     evictor.meanwhile = lambda: evictor.set_cap(None)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(evictor.run)
-        while evictor.ended != ["old"]:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: evictor.ended == ["old"])
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert shelf.names == {"new"}

@@ -14,7 +14,7 @@ import trio
 
 from nixeryd.api.images import Checked, Checking, Evicted, ImageDetails, ImageList
 from nixeryd.api.insides import Inside, Why
-from nixeryd.cache import eviction
+from nixeryd.cache import planning
 from nixeryd.cache.archive import Archive
 from nixeryd.cache.catalogue import Catalogue, gone
 from nixeryd.cache.eviction import Evictor
@@ -173,7 +173,7 @@ class Keeper:
         return f" (did you mean {known[near[0]]}?)" if near else ""
 
 
-def _told(evicted: eviction.Evicted, *, dry_run: bool = False) -> Evicted:
+def _told(evicted: planning.Evicted, *, dry_run: bool = False) -> Evicted:
     return Evicted(
         freed=evicted.freed,
         left=evicted.left,

@@ -5,7 +5,7 @@ not from what was once written down of them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,9 @@ from nixeryd.images.descriptors import (
 )
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
-from nixeryd.images.retention import Blob
 from nixeryd.images.sharing import Measure, measure
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.holdings import Holdings, read_holdings
+from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.names import Name
 from nixeryd.store.uses import Uses
@@ -75,19 +74,19 @@ class Catalogue:
 
     def _list(self, cap: int | None) -> ImageList:
         holdings = read_holdings(self._index_path)
-        blobs = self._blobs.listing()
-        named = {str(name.manifest) for name in holdings.names}
-        measures = measure(holdings.held, blobs, named)
-        used = {manifest.digest: manifest.used for manifest in holdings.held}
+        number = holdings.numbering.number
+        blobs = holdings.listing(self._blobs)
+        measures = measure(holdings.held, blobs, holdings.named)
+        used = {manifest.number: manifest.used for manifest in holdings.held}
         images = [
-            _image(name, measures[digest], used[digest])
+            _image(name, measures.images[manifest], used[manifest])
             for name in holdings.names
-            if (digest := str(name.manifest)) in measures
+            if (manifest := number(str(name.manifest))) in measures.images
         ]
         images.sort(key=lambda image: (-image.used, image.repository, image.tag))
         return ImageList(
             images=tuple(images),
-            unnamed=_unnamed(holdings, blobs, named),
+            unnamed=Unnamed(measures.other_manifests, measures.other_size),
             size=sum(blob.size for blob in blobs.values()),
             cap=cap,
         )
@@ -208,33 +207,3 @@ def _image(name: Name, measured: Measure, used: float) -> Image:
         since=name.since,
         pinned=name.pinned,
     )
-
-
-def _unnamed(holdings: Holdings, blobs: Mapping[str, Blob], named: set[str]) -> Unnamed:
-    """Count what no name leads to, and what it has for itself."""
-    reached = _reach(holdings, named)
-    needed = {
-        need
-        for manifest in holdings.held
-        if manifest.digest in reached
-        for need in (manifest.digest, *manifest.needs)
-    }
-    return Unnamed(
-        manifests=len(holdings.held) - len(reached),
-        size=sum(blob.size for digest, blob in blobs.items() if digest not in needed),
-    )
-
-
-def _reach(holdings: Holdings, start: set[str]) -> set[str]:
-    needs = {manifest.digest: manifest.needs for manifest in holdings.held}
-    found: set[str] = set()
-    due: Sequence[str] = list(start)
-    while due:
-        found.update(due)
-        due = [
-            need
-            for digest in due
-            for need in needs.get(digest, ())
-            if need in needs and need not in found
-        ]
-    return found & needs.keys()

@@ -8,7 +8,7 @@ file descriptors or no memory left says nothing about a blob; it is waited for.
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -101,24 +101,24 @@ def name_images(
     holdings: Holdings, broken: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
     """Give for each broken blob the names of the images that need it."""
-    needy: dict[str, list[str]] = {digest: [] for digest in broken}
+    number = holdings.numbering.number
+    needy: dict[int, set[int]] = {number(digest): set() for digest in broken}
     for manifest in holdings.held:
-        for digest in needy.keys() & {manifest.digest, *manifest.needs}:
-            needy[digest].append(manifest.digest)
-    return {digest: _names(holdings, found) for digest, found in needy.items()}
+        for one in needy.keys() & {manifest.number, *manifest.needs}:
+            needy[one].add(manifest.number)
+    return {digest: _names(holdings, needy[number(digest)]) for digest in broken}
 
 
-def _names(holdings: Holdings, manifests: Sequence[str]) -> tuple[str, ...]:
+def _names(holdings: Holdings, manifests: set[int]) -> tuple[str, ...]:
     """Name the images of manifests, and of indexes that name them."""
+    number = holdings.numbering.number
     above = {
-        index.digest
-        for index in holdings.held
-        if not set(manifests).isdisjoint(index.needs)
+        index.number for index in holdings.held if not manifests.isdisjoint(index.needs)
     }
     return tuple(
         sorted(
             str(name)
             for name in holdings.names
-            if str(name.manifest) in above.union(manifests)
+            if number(str(name.manifest)) in above | manifests
         )
     )

@@ -11,6 +11,7 @@ thread.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -34,25 +35,31 @@ class Discarding:
     on_gone: Callable[[str], None]
 
     async def discard(
-        self, manifests: Sequence[str], blobs: Sequence[str]
-    ) -> tuple[list[Name], int]:
-        """Let these go; gives the names that ended, and the bytes that are freed."""
+        self, manifests: Sequence[str], blobs: Sequence[str], *, unneeded: bool
+    ) -> tuple[list[Name], int, int]:
+        """Let these go; gives the names that ended, how many blobs, and their bytes.
+
+        No manifest that stays names blobs that are `unneeded`. Not all may be here.
+        """
         digests = list(map(Digest.parse, blobs))
         self.blobs.require_discardable(digests)  # else rows would go for nothing
-        names = self._forget(manifests, blobs)
+        names = self._forget(manifests, blobs, unneeded=unneeded)
         trash = self.blobs.discard(digests)
         for name in names:
             self.on_forgotten(name)
         for digest in manifests:
             self.on_gone(digest)
-        return names, await trio.to_thread.run_sync(_unlink, trash)
+        return names, len(trash), await trio.to_thread.run_sync(_unlink, trash)
 
-    def _forget(self, manifests: Sequence[str], blobs: Sequence[str]) -> list[Name]:
+    def _forget(
+        self, manifests: Sequence[str], blobs: Sequence[str], *, unneeded: bool
+    ) -> list[Name]:
+        forget = partial(self.index.names.forget, manifests, blobs, unneeded=unneeded)
         try:
-            return self.index.names.forget(manifests, blobs)
+            return forget()
         except StoreFullError:
             with self.reserve.given_up():
-                return self.index.names.forget(manifests, blobs)
+                return forget()
 
 
 def _unlink(trash: Sequence[Path]) -> int:

@@ -9,22 +9,22 @@ import time
 from collections.abc import (
     Callable,
     Collection,
-    Mapping,
     Sequence,
-    Set as AbstractSet,
 )
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import structlog
 import trio
 
 from nixeryd.cache.discarding import Discarding
+from nixeryd.cache.planning import Cache, Evicted, foresee
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
+from nixeryd.images.numbering import Numbering
 from nixeryd.images.retention import (
-    Blob,
     Eviction,
     batches,
     plan_eviction,
@@ -32,7 +32,7 @@ from nixeryd.images.retention import (
 )
 from nixeryd.images.sizes import render_size
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.holdings import Holdings, read_holdings
+from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import Index
 from nixeryd.store.leases import PULL
 from nixeryd.store.names import Name
@@ -52,27 +52,8 @@ _ATTEMPTS: Final = 3
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Evicted:
-    """What went, or would: `freed` and `left` in bytes, and the names that ended."""
-
-    freed: int
-    left: int
-    manifests: int
-    blobs: int
-    names: tuple[Name, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Cache:
-    """What is here while a plan is made, and what is leased."""
-
-    holdings: Holdings
-    blobs: Mapping[str, Blob]
-    busy: AbstractSet[str]
-
-
-_Make: TypeAlias = Callable[[_Cache], Eviction]
+T = TypeVar("T")
+_Make: TypeAlias = Callable[[Cache], Eviction]
 
 
 class Evictor:
@@ -122,7 +103,7 @@ class Evictor:
         """Evict if there is too much; give the seconds until to look again."""
         cap, total = self.cap, self.total  # another may be set meanwhile
         if total is None:
-            _, total = await self._list()
+            _, total = await self._count(self._blobs.total, int)
         if cap is None or total <= cap:
             return float("inf")
         # Some more than has to go, or every blob to come would evict one.
@@ -151,7 +132,7 @@ class Evictor:
         """
         grace = GRACE if spare_pulls else ASKED_GRACE
 
-        def plan(cache: _Cache) -> Eviction:
+        def plan(cache: Cache) -> Eviction:
             return plan_eviction(
                 cache.holdings.held,
                 cache.blobs,
@@ -165,19 +146,20 @@ class Evictor:
             if dry_run:
                 with self._blobs.leases.watch() as wanted:
                     found = await self._plan(plan, wanted, spare_pulls=spare_pulls)
-                return _foresee(*found)
+                return foresee(*found)
             return await self._do(plan, spare_pulls=spare_pulls)
 
     async def remove(self, names: Sequence[Name]) -> Evicted:
         """Forget names, and what only they lead to."""
         manifests = [str(name.manifest) for name in names]
 
-        def plan(cache: _Cache) -> Eviction:
-            named = {str(name.manifest) for name in cache.holdings.names}
+        def plan(cache: Cache) -> Eviction:
+            named = cache.holdings.named
+            numbers = map(cache.holdings.numbering.number, manifests)
             return plan_removal(
                 cache.holdings.held,
                 cache.blobs,
-                remove=[digest for digest in manifests if digest not in named],
+                remove=[number for number in numbers if number not in named],
                 named=named,
                 busy=cache.busy,
             )
@@ -194,7 +176,9 @@ class Evictor:
         async with self._lock:
             # As of now: a build may have written a manifest a moment ago.
             manifests = self._index.names.needing(blobs)
-            _, freed = await self._discarding.discard(manifests, blobs)
+            _, _, freed = await self._discarding.discard(
+                manifests, blobs, unneeded=False
+            )
             self.grow(-freed)
             digests = list(map(Digest.parse, blobs))
             await trio.to_thread.run_sync(self._blobs.sync_places, digests)
@@ -203,9 +187,9 @@ class Evictor:
         done = Evicted(0, 0, 0, 0, ())
         for _ in range(_ATTEMPTS):
             with self._blobs.leases.watch() as wanted:
-                plan, _ = await self._plan(make, wanted, spare_pulls=spare_pulls)
+                plan, cache = await self._plan(make, wanted, spare_pulls=spare_pulls)
                 part, is_complete = await self._carry_out(
-                    plan, wanted, spare_pulls=spare_pulls
+                    plan, cache.holdings.numbering, wanted, spare_pulls=spare_pulls
                 )
             done = Evicted(
                 done.freed + part.freed,
@@ -227,24 +211,34 @@ class Evictor:
 
     async def _plan(
         self, make: _Make, wanted: Collection[Digest], *, spare_pulls: bool
-    ) -> tuple[Eviction, Sequence[Name]]:
+    ) -> tuple[Eviction, Cache]:
         self._uses.flush()
         holdings = await trio.to_thread.run_sync(read_holdings, self._index_path)
-        listing, _ = await self._list()
+        listing, _ = await self._count(
+            partial(holdings.listing, self._blobs),
+            lambda found: sum(blob.size for blob in found.values()),
+        )
         busy = self._leased(wanted, spare_pulls=spare_pulls)
-        cache = _Cache(holdings, listing, busy)
-        return await trio.to_thread.run_sync(make, cache), holdings.names
 
-    async def _list(self) -> tuple[Mapping[str, Blob], int]:
-        """List the blobs and count their bytes, which is the `total` from now on.
+        def plan() -> tuple[Eviction, Cache]:
+            numbers = set(map(holdings.numbering.number, busy))
+            cache = Cache(holdings, listing, numbers)
+            return make(cache), cache
+
+        return await trio.to_thread.run_sync(plan)
+
+    async def _count(
+        self, look: Callable[[], T], weigh: Callable[[T], int]
+    ) -> tuple[T, int]:
+        """Look at all blobs; what they weigh is the `total` from now on, in bytes.
 
         What is added meanwhile may be counted twice, until the next time, but never
         not at all.
         """
         self._added = 0
-        listing = await trio.to_thread.run_sync(self._blobs.listing)
-        self.total = sum(blob.size for blob in listing.values()) + self._added
-        return listing, self.total
+        found = await trio.to_thread.run_sync(look)
+        self.total = weigh(found) + self._added
+        return found, self.total
 
     def _leased(self, wanted: Collection[Digest], *, spare_pulls: bool) -> set[str]:
         """Give what stays: `wanted` is what builds counted on since before the plan."""
@@ -254,22 +248,33 @@ class Evictor:
         return leased
 
     async def _carry_out(
-        self, plan: Eviction, wanted: Collection[Digest], *, spare_pulls: bool
+        self,
+        plan: Eviction,
+        numbering: Numbering,
+        wanted: Collection[Digest],
+        *,
+        spare_pulls: bool,
     ) -> tuple[Evicted, bool]:
         """Go as far as the plan holds; tell whether that was to its end."""
         freed = manifests = blobs = 0
         names: list[Name] = []
         is_complete = True
         for batch in batches(plan.steps, _BATCH):
-            gone = {step.manifest for step in batch if step.manifest is not None}
-            discarded = [digest for step in batch for digest in step.blobs]
+            gone = numbering.digests(
+                step.manifest for step in batch if step.manifest is not None
+            )
+            discarded = numbering.digests(
+                number for step in batch for number in step.blobs
+            )
             leased = self._leased(wanted, spare_pulls=spare_pulls)
-            if not leased.isdisjoint(gone.union(discarded)):
+            if not leased.isdisjoint((*gone, *discarded)):
                 is_complete = False
                 break
-            ended, size = await self._discarding.discard(sorted(gone), discarded)
+            ended, count, size = await self._discarding.discard(
+                gone, discarded, unneeded=True
+            )
             manifests += len(gone)
-            blobs += len(discarded)
+            blobs += count
             names += ended
             freed += size
             if self.total is not None:  # others may have added to it since the plan
@@ -283,14 +288,3 @@ class Evictor:
         if self.total is not None:
             self.total += size
             self._grown.set()
-
-
-def _foresee(plan: Eviction, names: Sequence[Name]) -> Evicted:
-    gone = {step.manifest for step in plan.steps}
-    return Evicted(
-        plan.freed,
-        plan.left,
-        sum(step.manifest is not None for step in plan.steps),
-        sum(len(step.blobs) for step in plan.steps),
-        tuple(name for name in names if str(name.manifest) in gone),
-    )

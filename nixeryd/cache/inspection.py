@@ -4,7 +4,7 @@ Computed when somebody looks, in a thread: a closure of thousands of paths takes
 a second.
 """
 
-from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import trio
@@ -12,6 +12,7 @@ import trio
 from nixeryd.api.insides import Branch, Inside, Target, Why
 from nixeryd.images.ancestry import biggest_branches, shortest_chain
 from nixeryd.images.descriptors import Image, read_descriptors
+from nixeryd.images.numbering import count_uses
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.holdings import Holdings, read_holdings
 from nixeryd.store.index import Index, StoredManifest
@@ -38,12 +39,14 @@ class Inspection:
             if image is not None:
                 named = read_descriptors(body, image.media_type)
                 layers = list(named.blobs[1:]) if isinstance(named, Image) else []
-            users = _users(read_holdings(self._index_path))
+            holdings = read_holdings(self._index_path)
+            numbers = [holdings.numbering.number(str(one.digest)) for one in layers]
+            users = _users(holdings, numbers)
             closure = inside.closure if inside else {}
             found = biggest_branches(closure, inside.roots if inside else ())
             return Inside(
                 manifest=body.decode(errors="replace"),
-                others=tuple(max(0, users[str(one.digest)] - 1) for one in layers),
+                others=tuple(max(0, users[number] - 1) for number in numbers),
                 sizes={path: info.nar_size for path, info in closure.items()},
                 packages=inside.packages if inside else {},
                 branches=tuple(
@@ -81,18 +84,13 @@ class Inspection:
         return Why(path, package, chain)
 
 
-def _users(holdings: Holdings) -> Counter[str]:
+def _users(holdings: Holdings, layers: Collection[int]) -> list[int]:
     """Count for each blob the images that have it: those which a name leads to."""
-    held = {manifest.digest: manifest for manifest in holdings.held}
-    images = {str(name.manifest) for name in holdings.names} & held.keys()
+    held = {manifest.number: manifest for manifest in holdings.held}
+    images = held.keys() & holdings.named
     # Of an index, the images that it names.
-    images |= {
-        need for digest in tuple(images) for need in held[digest].needs
-    } & held.keys()
-    users: Counter[str] = Counter()
-    for digest in images:
-        users.update(set(held[digest].needs))
-    return users
+    images |= held.keys() & {need for one in images for need in held[one].needs}
+    return count_uses([held[one].needs for one in images], layers)
 
 
 def store_name(path: str) -> str:

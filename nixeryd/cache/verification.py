@@ -104,10 +104,12 @@ class Verification:
         self._done += size
 
     def _note_missing(self, holdings: Holdings, listing: Mapping[str, Blob]) -> None:
+        here = holdings.numbered(listing).keys()
+        name = holdings.numbering.digest
         for manifest in holdings.held:
-            needs = () if manifest.digest in holdings.mirrored else manifest.needs
-            for digest in {manifest.digest, *needs} - listing.keys():
+            needs = () if manifest.number in holdings.mirrored else manifest.needs
+            for number in {manifest.number, *needs} - here:
                 # Evicted in between: then nobody needs it any more.
-                is_held = self._index.manifest(Digest.parse(manifest.digest))
-                if is_held and self._blobs.size(Digest.parse(digest)) is None:
-                    self._why[digest] = "missing"
+                is_held = self._index.manifest(Digest.parse(name(manifest.number)))
+                if is_held and self._blobs.size(Digest.parse(name(number))) is None:
+                    self._why[name(number)] = "missing"

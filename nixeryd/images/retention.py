@@ -7,33 +7,35 @@ manifest needs go before any image. A blob that several share counts once.
 The plan is a sequence of steps. After any of them whatever is left is whole, so
 it may be carried out in parts and broken off anywhere.
 
-Digests are plain text here: a large cache has a million references, and hashing
-a `Digest` as often takes seconds.
+Manifests and blobs are numbers here (`images.numbering`): a large cache has a million
+references.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass
+
+import msgspec
+
+from nixeryd.images.numbering import count_uses
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """A manifest that is here, and what it needs to be of use.
 
-    `needs` are its blobs; of an index, the manifests that it names. They may be
-    missing, as those of a mirrored image come when they are asked for. `used` is
-    in seconds since the epoch.
+    `needs` are its blobs, each once; of an index, the manifests that it names. They
+    may be missing, as those of a mirrored image come when they are asked for. `used`
+    is in seconds since the epoch.
     """
 
-    digest: str
-    needs: tuple[str, ...]
+    number: int
+    needs: Sequence[int]
     used: float
     pinned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(msgspec.Struct, frozen=True, gc=False):
     """A blob that is here: its size in bytes and when it was written."""
 
     size: int
@@ -42,10 +44,13 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A manifest to forget (None: of none), and the blobs that go with it."""
+    """A manifest to forget (None: of none), and the blobs that nobody needs then.
 
-    manifest: str | None
-    blobs: tuple[str, ...]
+    Not all of them may be here.
+    """
+
+    manifest: int | None
+    blobs: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,10 @@ class Eviction:
 
 def plan_eviction(  # noqa: PLR0913  all that it weighs
     held: Sequence[Held],
-    blobs: Mapping[str, Blob],
+    blobs: Mapping[int, Blob],
     *,
     cap: int,
-    busy: AbstractSet[str] = frozenset(),
+    busy: AbstractSet[int] = frozenset(),
     loose_before: float = math.inf,
     loose_after: float = math.inf,
 ) -> Eviction:
@@ -83,17 +88,16 @@ def plan_eviction(  # noqa: PLR0913  all that it weighs
         if pool.total <= cap:
             break
         steps.append(pool.forget(manifest))
-    freed = sum(blobs[digest].size for step in steps for digest in step.blobs)
-    return Eviction(tuple(steps), freed, pool.total)
+    return Eviction(tuple(steps), pool.freed, pool.total)
 
 
 def plan_removal(
     held: Sequence[Held],
-    blobs: Mapping[str, Blob],
+    blobs: Mapping[int, Blob],
     *,
-    remove: Sequence[str],
-    named: AbstractSet[str],
-    busy: AbstractSet[str] = frozenset(),
+    remove: Sequence[int],
+    named: AbstractSet[int],
+    busy: AbstractSet[int] = frozenset(),
 ) -> Eviction:
     """Say what goes with these manifests, pinned or not.
 
@@ -102,8 +106,7 @@ def plan_removal(
     """
     pool = _Pool(held, blobs, busy)
     steps = [pool.forget(one) for one in pool.below(remove, named)]
-    freed = sum(blobs[digest].size for step in steps for digest in step.blobs)
-    return Eviction(tuple(steps), freed, pool.total)
+    return Eviction(tuple(steps), pool.freed, pool.total)
 
 
 def batches(steps: Sequence[Step], most: int) -> Iterator[list[Step]]:
@@ -126,83 +129,90 @@ class _Pool:
     def __init__(
         self,
         held: Sequence[Held],
-        blobs: Mapping[str, Blob],
-        busy: AbstractSet[str],
+        blobs: Mapping[int, Blob],
+        busy: AbstractSet[int],
     ) -> None:
-        self._held = {manifest.digest: manifest for manifest in held}
+        self._held = {manifest.number: manifest for manifest in held}
         self._blobs = blobs
         self.total = sum(blob.size for blob in blobs.values())
+        self.freed = 0
         # How many need each blob. A manifest needs its own; who is busy with a
         # blob needs it too.
-        self._users = Counter(busy)
-        for manifest in self._held.values():
-            self._users.update({manifest.digest, *manifest.needs})
+        self._users = count_uses(
+            [self._held.keys(), busy, *(one.needs for one in held)], blobs.keys()
+        )
         self._named = {
-            one.digest: found
-            for one in self._held.values()
-            if (found := self._held.keys() & one.needs)
+            one.number: self._held.keys() & one.needs
+            for one in held
+            if not self._held.keys().isdisjoint(one.needs)
         }
-        exempt = [m.digest for m in held if m.pinned or m.digest in busy]
+        exempt = [m.number for m in held if m.pinned or m.number in busy]
         self._exempt = frozenset(self._reach(exempt))
 
-    def loose(self, before: float, after: float) -> Iterator[str]:
+    def loose(self, before: float, after: float) -> Iterator[int]:
         """Give what no manifest needs, oldest first."""
+        users = self._users
         found = [
-            (blob.written, digest)
-            for digest, blob in self._blobs.items()
-            if not before <= blob.written <= after and not self._users[digest]
+            (blob.written, number)
+            for number, blob in self._blobs.items()
+            if not users[number] and not before <= blob.written <= after
         ]
-        return iter([digest for _, digest in sorted(found)])
+        return iter([number for _, number in sorted(found)])
 
-    def take(self, digest: str) -> Step:
-        self.total -= self._blobs[digest].size
-        return Step(None, (digest,))
+    def take(self, number: int) -> Step:
+        self._free(number)
+        return Step(None, (number,))
 
     def in_order(self) -> Iterator[Held]:
         """Give what may be forgotten, least recently used first.
 
         What an index needs is used whenever the index is, and goes after it.
         """
-        waiting: set[str] = set()
+        waiting: set[int] = set()
         used = self._last_uses()
-        for digest in sorted(used, key=lambda one: (used[one], one)):
-            if digest not in self._exempt:
-                waiting.add(digest)
-                yield from self._unneeded([digest], waiting)
+        for number in sorted(used, key=lambda one: (used[one], one)):
+            if number not in self._exempt:
+                waiting.add(number)
+                yield from self._unneeded([number], waiting)
 
-    def below(self, start: Sequence[str], spared: AbstractSet[str]) -> Iterator[Held]:
+    def below(self, start: Sequence[int], spared: AbstractSet[int]) -> Iterator[Held]:
         """Give these manifests and what they name, as far as nobody else does."""
         known = [one for one in dict.fromkeys(start) if one in self._held]
         yield from self._unneeded(known, self._reach(known) - (spared - set(start)))
 
-    def _unneeded(self, start: Sequence[str], waiting: set[str]) -> Iterator[Held]:
+    def _unneeded(self, start: Sequence[int], waiting: set[int]) -> Iterator[Held]:
         """Give of `start`, and then of all that is `waiting`, what nobody needs."""
         due = [one for one in start if one in waiting and self._users[one] == 1]
         while due:
-            manifest = self._held[due.pop()]
-            waiting.discard(manifest.digest)
-            yield manifest
-            freed = waiting.intersection(manifest.needs)
+            number = due.pop()
+            waiting.discard(number)
+            yield self._held[number]
+            freed = waiting.intersection(self._named.get(number, ()))
             due += sorted(one for one in freed if self._users[one] == 1)
 
     def forget(self, manifest: Held) -> Step:
-        users, blobs = self._users, self._blobs
+        users = self._users
         gone = []
-        for digest in dict.fromkeys((manifest.digest, *manifest.needs)):
-            users[digest] = left = users[digest] - 1
-            if not left and digest in blobs:
-                gone.append(digest)
-                self.total -= blobs[digest].size
-        return Step(manifest.digest, tuple(gone))
+        for number in (manifest.number, *manifest.needs):
+            users[number] = left = users[number] - 1
+            if not left:
+                gone.append(number)
+                self._free(number)
+        return Step(manifest.number, tuple(gone))
 
-    def _last_uses(self) -> dict[str, float]:
-        used = {manifest.digest: manifest.used for manifest in self._held.values()}
+    def _free(self, number: int) -> None:
+        if (blob := self._blobs.get(number)) is not None:
+            self.total -= blob.size
+            self.freed += blob.size
+
+    def _last_uses(self) -> dict[int, float]:
+        used = {manifest.number: manifest.used for manifest in self._held.values()}
         for index in self._named:
-            for digest in self._reach([index]):
-                used[digest] = max(used[digest], self._held[index].used)
+            for number in self._reach([index]):
+                used[number] = max(used[number], self._held[index].used)
         return used
 
-    def _reach(self, start: Sequence[str]) -> set[str]:
+    def _reach(self, start: Sequence[int]) -> set[int]:
         """Give these manifests and all that they name, as far as they are here."""
         found = set(start)
         due = list(start)

@@ -137,7 +137,7 @@ class Downloads:
                 )
             download.verify()
             path = await trio.to_thread.run_sync(staged.commit, download.digest)
-            self._mirrored.add_blob(download.place, download.digest, staged.size)
+            self._mirrored.add_blob(download.digest, staged.size)
             download.succeed(path)
 
     async def _write(

@@ -200,7 +200,9 @@ class Manifests:
         )
         # It may be here without a row, and so in a plan of what goes.
         with self._blobs.leases.open() as lease:
-            lease.add(fetched.digest)
+            # Also what it names, before it does (`store.numbers`).
+            for digest in (fetched.digest, *manifest.blobs):
+                lease.add(digest)
             await trio.to_thread.run_sync(self._blobs.put, fetched.body)
             while fetched.digest not in self._blobs:  # removed on the way back
                 await trio.to_thread.run_sync(self._blobs.put, fetched.body)

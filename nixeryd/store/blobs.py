@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from sys import intern
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
@@ -27,7 +26,7 @@ from nixeryd.store.durable import fsync_directory, make_directories
 from nixeryd.store.leases import Leases
 from nixeryd.store.pages import read_once
 from nixeryd.store.recipe import CHUNK, Recipe, find_recipe
-from nixeryd.store.recipes import ENDING, Recipes, weigh
+from nixeryd.store.recipes import ENDING, Recipes, look
 from nixeryd.store.writeback import begin_writeback
 
 
@@ -211,19 +210,23 @@ class Blobs:
 
         Or a `part` of them: those whose digests begin with these two digits.
         """
-        found = {}
+        files = ((digest, look(entry)) for digest, entry in self.scan(part))
+        return {digest: blob for digest, blob in files if blob is not None}
+
+    def total(self) -> int:
+        """Count the bytes of all blobs."""
+        files = (look(entry) for _, entry in self.scan())
+        return sum(blob.size for blob in files if blob is not None)
+
+    def scan(self, part: str | None = None) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
+        """Find all blobs, or a part of them: their digests' text, and their files."""
         all_parts = self._directory.glob("[0-9a-f][0-9a-f]")
         for directory in [self._directory / part] if part else all_parts:
             with suppress(FileNotFoundError), os.scandir(directory) as entries:
                 for entry in entries:
                     name = entry.name.removesuffix(ENDING)
-                    if _HEX.fullmatch(name) is None:
-                        continue  # foreign
-                    with suppress(FileNotFoundError):  # gone
-                        status = entry.stat()
-                        size = weigh(entry.path, status.st_size)
-                        found[intern(f"sha256:{name}")] = Blob(size, status.st_mtime)
-        return found
+                    if _HEX.fullmatch(name):  # not foreign
+                        yield f"sha256:{name}", entry
 
     def require_space(self, size: int) -> None:
         """Raise `StoreFullError` if so many bytes do not fit on the disk."""

@@ -14,21 +14,22 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
-from nixeryd.store import insides, mirrored, names
+from nixeryd.store import insides, mirrored, names, numbers
 from nixeryd.store.blobs import StoreFullError
 from nixeryd.store.connection import IndexUnusableError, connect, explained
 from nixeryd.store.insides import Insides
 from nixeryd.store.mirrored import Mirrored
 from nixeryd.store.names import Names
+from nixeryd.store.numbers import Numbers
 from nixeryd.store.recent import Recent
 from nixeryd.store.reserve import RESERVE, Reserve
 
-VERSION = 1
+VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS layers (
@@ -42,7 +43,7 @@ CREATE TABLE IF NOT EXISTS layers (
 CREATE TABLE IF NOT EXISTS manifests (
     digest TEXT PRIMARY KEY,
     media_type TEXT NOT NULL,
-    blobs TEXT NOT NULL,         -- digests of all blobs it needs, JSON
+    needs TEXT NOT NULL,         -- numbers of all blobs it needs, JSON
     size INTEGER NOT NULL        -- of these blobs together, bytes
 ) STRICT;
 CREATE TABLE IF NOT EXISTS builds (
@@ -95,7 +96,8 @@ class Index:
         self._path = path
         self.is_new = is_new  # it knows nothing of what may be there
         self.names = Names(connection)
-        self.mirrored = Mirrored(connection)
+        self._numbers = Numbers(connection)
+        self.mirrored = Mirrored(connection, self._numbers)
         self.insides = Insides(connection)
         self._recent = Recent(connection)
 
@@ -129,6 +131,7 @@ class Index:
     def add_layer(self, key: str, layer: LayerDescriptor, paths: Sequence[str]) -> None:
         """Remember a packed layer."""
         with self._db:
+            self._numbers.add_blob(layer.digest, layer.size)
             self._db.execute(
                 "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?, ?)",
                 (
@@ -144,16 +147,16 @@ class Index:
     def manifest(self, digest: Digest) -> StoredManifest | None:
         """Find a manifest by its digest."""
         row = self._db.execute(
-            "SELECT media_type, blobs, size FROM manifests WHERE digest = ?",
+            "SELECT media_type, needs, size FROM manifests WHERE digest = ?",
             (str(digest),),
         ).fetchone()
         if row is None:
             return None
-        media_type, blobs, size = row
+        media_type, needs, size = row
         return StoredManifest(
             digest=digest,
             media_type=media_type,
-            blobs=_digests(blobs),
+            blobs=self._numbers.read(needs),
             size=size,
         )
 
@@ -178,10 +181,10 @@ class Index:
             self._add_manifest(manifest)
 
     def _add_manifest(self, manifest: StoredManifest) -> None:
-        blobs = json.dumps([str(digest) for digest in manifest.blobs])
+        needs = self._numbers.write(manifest.blobs)
         self._db.execute(
             "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?, ?)",
-            (str(manifest.digest), manifest.media_type, blobs, manifest.size),
+            (str(manifest.digest), manifest.media_type, needs, manifest.size),
         )
 
     def add_build(self, key: str, manifest: StoredManifest) -> None:
@@ -234,13 +237,6 @@ class Index:
         return [tag for (tag,) in rows]
 
 
-# A manifest is asked for again and again, and checking its hundred digests would
-# take most of that time. 500 of them are some 10 MB.
-@lru_cache(maxsize=500)
-def _digests(text: str) -> tuple[Digest, ...]:
-    return tuple(map(Digest.parse, json.loads(text)))
-
-
 @contextmanager
 def open_index(path: Path) -> Iterator[Index]:
     """Open the index, made anew if it is missing or not ours to read.
@@ -282,7 +278,11 @@ def _prepare(path: Path) -> tuple[sqlite3.Connection, bool]:
             raise sqlite3.DatabaseError(message)  # noqa: TRY301  as if it were broken
         with explained(path):
             connection.executescript(
-                _SCHEMA + mirrored.SCHEMA + names.SCHEMA + insides.SCHEMA
+                numbers.SCHEMA
+                + _SCHEMA
+                + mirrored.SCHEMA
+                + names.SCHEMA
+                + insides.SCHEMA
             )
         connection.execute(f"PRAGMA user_version = {VERSION}")
         _sync(path)  # what a crash left

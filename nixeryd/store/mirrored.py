@@ -1,4 +1,4 @@
-"""What is mirrored: which upstream has which manifests and blobs, and its tags.
+"""What is mirrored: which upstream has which manifests, and its tags.
 
 Part of the index and on its connection (`index.py`): a row is written only after the
 bytes it names are safe. Nothing here decides what may be served; a mirrored manifest
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry
 from nixeryd.images.served import TagPage
+from nixeryd.store.numbers import Numbers
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS mirrored_manifests (
@@ -28,12 +29,6 @@ CREATE TABLE IF NOT EXISTS mirrored_tags (
     checked REAL NOT NULL,       -- seconds since the epoch
     gone INTEGER NOT NULL,       -- 1: the upstream says it is not there, or not for us
     PRIMARY KEY (upstream, repository, tag)
-) STRICT;
-CREATE TABLE IF NOT EXISTS mirrored_blobs (
-    digest TEXT PRIMARY KEY,
-    size INTEGER NOT NULL,       -- bytes
-    upstream TEXT NOT NULL,      -- where it was fetched from
-    repository TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS mirrored_tag_pages (
     upstream TEXT NOT NULL,
@@ -61,8 +56,9 @@ class Place:
 class Mirrored:
     """Rows about what came from upstreams."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, numbers: Numbers) -> None:
         self._db = connection
+        self._numbers = numbers
 
     def tag(self, place: Place, tag: str) -> Entry | None:
         """Find what is known of a tag."""
@@ -128,13 +124,10 @@ class Mirrored:
         )
         return [Place(upstream, repository) for upstream, repository in rows]
 
-    def add_blob(self, place: Place, digest: Digest, size: int) -> None:
+    def add_blob(self, digest: Digest, size: int) -> None:
         """Remember a blob that was fetched; `size` in bytes."""
         with self._db:
-            self._db.execute(
-                "INSERT OR REPLACE INTO mirrored_blobs VALUES (?, ?, ?, ?)",
-                (str(digest), size, place.upstream, place.repository),
-            )
+            self._numbers.add_blob(digest, size)
 
     def page(self, place: Place, n: int | None, last: str | None) -> TagPage | None:
         """Find the answer that the upstream last gave to this question."""

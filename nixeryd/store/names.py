@@ -42,7 +42,7 @@ FROM names JOIN manifests ON manifests.digest = names.manifest
 LEFT JOIN pins USING (kind, image, tag)
 """
 
-# What says anything of a manifest, and of a blob.
+# What says anything of a manifest.
 _OF_MANIFEST = (
     "tags.manifest",
     "builds.manifest",
@@ -51,7 +51,9 @@ _OF_MANIFEST = (
     "mirrored_manifests.digest",
     "manifests.digest",
 )
-_OF_BLOB = ("layers.digest", "mirrored_blobs.digest")
+_FORGET_LAYER = "DELETE FROM layers WHERE digest = ?"
+_FORGET_BLOB = (_FORGET_LAYER, "UPDATE digests SET size = NULL WHERE digest = ?")
+_FORGET_UNNEEDED = (_FORGET_LAYER, "DELETE FROM digests WHERE digest = ?")
 
 
 class Kind(StrEnum):
@@ -140,30 +142,35 @@ class Names:
         A mirrored one is, unless it is such a blob itself: the others come again.
         """
         rows = self._db.execute(
-            "SELECT digest FROM manifests, (SELECT ? AS lost)"
-            " WHERE digest IN (SELECT value FROM json_each(lost))"
+            "SELECT digest FROM manifests"
+            " WHERE digest IN (SELECT value FROM json_each(:lost))"
             " OR digest NOT IN (SELECT digest FROM mirrored_manifests) AND EXISTS"
-            " (SELECT 1 FROM json_each(blobs) AS needed JOIN json_each(lost) AS gone"
-            " ON needed.value = gone.value)",
-            (json.dumps(list(blobs)),),
+            " (SELECT 1 FROM json_each(needs) WHERE value IN"
+            " (SELECT number FROM json_each(:lost) AS gone"
+            " JOIN digests ON digests.digest = gone.value))",
+            {"lost": json.dumps(list(blobs))},
         )
         return [digest for (digest,) in rows]
 
-    def forget(self, manifests: Sequence[str], blobs: Sequence[str]) -> list[Name]:
+    def forget(
+        self, manifests: Sequence[str], blobs: Sequence[str], *, unneeded: bool = False
+    ) -> list[Name]:
         """Forget all that is known of manifests and blobs, for good; give their names.
 
-        It is on the disk when this returns: what the index names is there even if
-        the blobs go and then the power.
+        If these blobs are `unneeded`, no other manifest names them. It is on the disk
+        when this returns: what the index names is there even if the blobs go and then
+        the power.
         """
         gone = [name for text in manifests for name in self.of(Digest.parse(text))]
         with durably(self._db):
-            for columns, digests in ((_OF_MANIFEST, manifests), (_OF_BLOB, blobs)):
-                for column in columns:
-                    table, _, field = column.partition(".")
-                    self._db.executemany(
-                        f"DELETE FROM {table} WHERE {field} = ?",  # noqa: S608  ours
-                        [(digest,) for digest in digests],
-                    )
+            for column in _OF_MANIFEST:
+                table, _, field = column.partition(".")
+                self._db.executemany(
+                    f"DELETE FROM {table} WHERE {field} = ?",  # noqa: S608  ours
+                    [(digest,) for digest in manifests],
+                )
+            for statement in _FORGET_UNNEEDED if unneeded else _FORGET_BLOB:
+                self._db.executemany(statement, [(digest,) for digest in blobs])
         return gone
 
     def _unpin(self, name: Name) -> None:

@@ -14,6 +14,7 @@ import structlog
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.recipes import UnreadableRecipe
+from nixeryd.images.retention import Blob
 from nixeryd.store.recipe import Recipe, find_recipe
 
 ENDING: Final = ".recipe"
@@ -89,3 +90,12 @@ def weigh(place: str, size: int) -> int:
     except UnreadableRecipe:
         return size
     return size if recipe is None else recipe.size
+
+
+def look(file: "os.DirEntry[str]") -> Blob | None:
+    """Look at a file that `Blobs.scan` found; None if it is gone."""
+    try:
+        status = file.stat()
+        return Blob(weigh(file.path, status.st_size), status.st_mtime)
+    except FileNotFoundError:
+        return None

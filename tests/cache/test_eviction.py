@@ -168,16 +168,16 @@ async def test_what_a_build_counted_on_before_the_plan_and_let_go_meanwhile_stay
         trio.from_thread.run_sync(end_build)
         return holdings
 
-    def after_listing():
-        listing = list_blobs()
+    def after_scanning():
+        found = list(scan())
         trio.from_thread.run_sync(end_build)
-        return listing
+        return found
 
-    list_blobs = shelf.blobs.listing
+    scan = shelf.blobs.scan
     if looking_at == "index":
         monkeypatch.setattr("nixeryd.cache.eviction.read_holdings", after_reading)
     else:
-        monkeypatch.setattr(shelf.blobs, "listing", after_listing)
+        monkeypatch.setattr(shelf.blobs, "scan", after_scanning)
     evictor = make()
     shelf.blobs.on_growth = evictor.grow
     await evictor.evict(150 * KB, spare_pulls=spare_pulls)

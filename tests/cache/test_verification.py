@@ -130,7 +130,7 @@ async def test_of_a_mirrored_image_only_what_is_damaged_goes(shelf, verify):
     for digest, needs in [(image, (layer, missing)), (index, (image,))]:
         shelf.index.add_manifest(StoredManifest(digest, "type", needs, 0))
         shelf.index.mirrored.add_manifest(place, digest)
-    shelf.index.mirrored.add_blob(place, layer, 100 * KB)
+    shelf.index.mirrored.add_blob(layer, 100 * KB)
     damage(shelf, layer)
     checked = await verify(repair=True)
     assert [broken.digest for broken in checked.broken] == [str(layer)]

@@ -64,19 +64,6 @@ def test_a_manifest_is_had_from_each_place_that_it_came_from_once(index, mirrore
     assert mirrored.places(Digest.of(b"none")) == []
 
 
-def test_a_blob_is_of_where_it_was_fetched_last(index, mirrored):
-    mirrored.add_blob(PLACES[0], ONE, 5)
-    mirrored.add_blob(PLACES[1], OTHER, 7)
-    mirrored.add_blob(PLACES[2], ONE, 6)
-    rows = index.names._db.execute(
-        "SELECT digest, size, upstream, repository FROM mirrored_blobs"
-    )
-    assert set(rows) == {
-        (str(ONE), 6, "quay.io", "library/nginx"),
-        (str(OTHER), 7, "docker.io", "library/redis"),
-    }
-
-
 def test_a_page_of_tags_answers_the_question_that_it_was_given_to(mirrored):
     questions = [
         (place, n, last)

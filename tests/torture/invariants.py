@@ -30,7 +30,7 @@ def broken(data: Path) -> Iterator[str]:
         if verdict != "ok":
             yield f"index: {verdict}"
         if not index.execute(
-            "SELECT 1 FROM sqlite_master WHERE name = 'mirrored_blobs'"
+            "SELECT 1 FROM sqlite_master WHERE name = 'digests'"
         ).fetchone():
             return  # killed while it was made
         yield from _broken_blobs(data, index)
@@ -50,7 +50,7 @@ def _copy_of_index(data: Path) -> Iterator[sqlite3.Connection]:
 def _broken_blobs(data: Path, index: sqlite3.Connection) -> Iterator[str]:
     rows = index.execute(
         "SELECT 'layer', digest, size FROM layers UNION"
-        " SELECT 'mirrored blob', digest, size FROM mirrored_blobs UNION"
+        " SELECT 'blob', digest, size FROM digests WHERE size IS NOT NULL UNION"
         " SELECT 'manifest', digest, NULL FROM manifests"
     )
     for kind, digest, size in rows:
@@ -66,12 +66,15 @@ def _broken_blobs(data: Path, index: sqlite3.Connection) -> Iterator[str]:
 
 def _broken_manifests(data: Path, index: sqlite3.Connection) -> Iterator[str]:
     rows = index.execute(
-        "SELECT digest, blobs FROM manifests"
-        " WHERE digest NOT IN (SELECT digest FROM mirrored_manifests)"
+        "SELECT digest, needs, digest IN (SELECT digest FROM mirrored_manifests)"
+        " FROM manifests"
     )
-    for digest, blobs in rows:
-        for blob in json.loads(blobs):
-            if not is_here(data, blob):
+    for digest, needs, is_mirrored in rows:
+        for number in json.loads(needs):
+            blob = _digest(index, number)
+            if blob is None:
+                yield f"the image {digest} needs {number}, which has no digest"
+            elif not is_mirrored and not is_here(data, blob):
                 yield f"{blob} of the image {digest} is not there"
     for table in ("builds", "tags"):
         rows = index.execute(
@@ -80,6 +83,13 @@ def _broken_manifests(data: Path, index: sqlite3.Connection) -> Iterator[str]:
         )
         for (digest,) in rows:
             yield f"{table} name {digest}, which is not there"
+
+
+def _digest(index: sqlite3.Connection, number: int) -> str | None:
+    row = index.execute(
+        "SELECT digest FROM digests WHERE number = ?", (number,)
+    ).fetchone()
+    return row and str(row[0])
 
 
 _PINNED = """
@@ -101,10 +111,11 @@ def lost_pins(data: Path, kept: Mapping[str, str]) -> Iterator[str]:
                 yield f"{name} was pinned, and is not"
                 continue
             row = index.execute(
-                "SELECT blobs FROM manifests WHERE digest = ?", (digest,)
+                "SELECT needs FROM manifests WHERE digest = ?", (digest,)
             ).fetchone()
-            for blob in (digest, *json.loads(row[0] if row else "[]")):
-                if row is None or not is_here(data, blob):
+            numbers = json.loads(row[0] if row else "[]")
+            for blob in (digest, *(_digest(index, number) for number in numbers)):
+                if row is None or blob is None or not is_here(data, blob):
                     yield f"{name} was pinned, and {blob} is not there"
 
 

@@ -1,7 +1,7 @@
 """The catalogue: what is in the cache, and what is in an image.
 
-Sizes are computed anew each time, in a thread: from the blobs that are there, and
-not from what was once written down of them.
+Sizes are computed anew each time, in a thread: from the blobs that are there. A needed
+blob whose size the index knows counts with that, as a digest has one size.
 """
 
 import json

@@ -36,7 +36,7 @@ def foresee(plan: Eviction, cache: Cache) -> Evicted:
         plan.freed,
         plan.left,
         sum(step.manifest is not None for step in plan.steps),
-        sum(number in cache.blobs for step in plan.steps for number in step.blobs),
+        sum(blob in cache.blobs for step in plan.steps for blob in step.blobs),
         tuple(
             name for name in cache.holdings.names if number(str(name.manifest)) in gone
         ),

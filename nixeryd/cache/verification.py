@@ -104,7 +104,7 @@ class Verification:
         self._done += size
 
     def _note_missing(self, holdings: Holdings, listing: Mapping[str, Blob]) -> None:
-        here = holdings.numbered(listing).keys()
+        here = set(map(holdings.numbering.number, listing))
         name = holdings.numbering.digest
         for manifest in holdings.held:
             needs = () if manifest.number in holdings.mirrored else manifest.needs

@@ -6,7 +6,7 @@ is for the caller to check.
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +60,6 @@ class Holdings:
             if blob is not None:
                 found[one] = blob
         return found
-
-    def numbered(self, listing: Mapping[str, Blob]) -> dict[int, Blob]:
-        """Give a listing of blobs by number."""
-        number = self.numbering.number
-        return {number(digest): blob for digest, blob in listing.items()}
 
 
 def read_holdings(path: Path) -> Holdings:

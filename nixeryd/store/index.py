@@ -74,7 +74,7 @@ _LATE = "SELECT manifest FROM uses WHERE used > ? ORDER BY used DESC"
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """A manifest of ours, or a mirrored one.
+    """A manifest of ours, or a mirrored one, with each blob that it needs once.
 
     All blobs of ours were here when it was written. Those of a mirrored one come as
     they are asked for; those of an index are the manifests it names.

@@ -6,18 +6,7 @@ import pytest
 
 from nixeryd.images.digests import Digest
 from nixeryd.store.blobs import Blobs, StoreFullError
-from nixeryd.store.datadir import DataDir, open_data_dir
-
-
-@pytest.fixture
-def places(tmp_path):
-    with open_data_dir(tmp_path / "data") as places:
-        yield places
-
-
-@pytest.fixture
-def blobs(places: DataDir):
-    return Blobs(places.blobs, places.staging)
+from nixeryd.store.datadir import open_data_dir
 
 
 def test_a_committed_blob_is_read_back(blobs):

@@ -1,11 +1,9 @@
 """What was inside an image is found as long as the image is; and what it was before."""
 
-import pytest
-
 from nixeryd.images.closures import PathInfo
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry
-from nixeryd.store.index import StoredManifest, open_index
+from nixeryd.store.index import StoredManifest
 from nixeryd.store.insides import HISTORY
 from nixeryd.store.mirrored import Place
 
@@ -13,12 +11,6 @@ CLOSURE = {
     "/nix/store/a-git": PathInfo("/nix/store/a-git", 5, ("/nix/store/b-libc",)),
     "/nix/store/b-libc": PathInfo("/nix/store/b-libc", 7, ()),
 }
-
-
-@pytest.fixture
-def index(tmp_path):
-    with open_index(tmp_path / "index.sqlite") as index:
-        yield index
 
 
 def digest(number):

@@ -5,7 +5,7 @@ import pytest
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry
 from nixeryd.images.served import TagPage
-from nixeryd.store.index import StoredManifest, open_index
+from nixeryd.store.index import StoredManifest
 from nixeryd.store.mirrored import Place
 
 ONE, OTHER = Digest.of(b"one"), Digest.of(b"other")
@@ -15,12 +15,6 @@ PLACES = [
     Place("docker.io", "library/redis"),
     Place("quay.io", "library/nginx"),
 ]
-
-
-@pytest.fixture
-def index(tmp_path):
-    with open_index(tmp_path / "index.sqlite") as index:
-        yield index
 
 
 @pytest.fixture

@@ -4,26 +4,12 @@ import pytest
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
-from nixeryd.store.blobs import Blobs
-from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.holdings import read_holdings
-from nixeryd.store.index import StoredManifest, open_index
+from nixeryd.store.index import StoredManifest
 
 ONE, TWO, THREE, IMAGE, OTHER = (
     Digest.of(name) for name in (b"one", b"two", b"three", b"image", b"other")
 )
-
-
-@pytest.fixture
-def places(tmp_path):
-    with open_data_dir(tmp_path / "data") as places:
-        yield places
-
-
-@pytest.fixture
-def index(places):
-    with open_index(places.index) as index:
-        yield index
 
 
 def numbers(index):
@@ -77,8 +63,7 @@ def test_sizes_are_known_of_needed_blobs_as_long_as_they_are_here(places, index)
     assert index.layer(ONE.hex) is None
 
 
-def test_of_what_is_known_no_file_is_looked_at(places, index):
-    blobs = Blobs(places.blobs, places.staging)
+def test_of_what_is_known_no_file_is_looked_at(places, blobs, index):
     known, loose = blobs.put(b"known"), blobs.put(b"loose")
     for digest in (known, loose):
         index.add_layer(digest.hex, LayerDescriptor(digest, digest, 5, ""), ())

@@ -13,27 +13,8 @@ from nixeryd.images.manifests import (
     render_manifest,
 )
 from nixeryd.store import recovery
-from nixeryd.store.blobs import Blobs
-from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.index import open_index
 from nixeryd.store.recovery import recover
-
-
-@pytest.fixture
-def places(tmp_path):
-    with open_data_dir(tmp_path / "data") as places:
-        yield places
-
-
-@pytest.fixture
-def blobs(places):
-    return Blobs(places.blobs, places.staging)
-
-
-@pytest.fixture
-def index(places):
-    with open_index(places.index) as index:
-        yield index
 
 
 def put_image(blobs, *layers):

@@ -32,6 +32,7 @@ KEPT_ALIVE = 8
 KEPT_SECONDS = 30.0
 # Bytes.
 READ = 256 * 1024
+_PORTS = {"http": 80, "https": 443}
 
 # They log whole URLs (INFO) and headers (DEBUG): signatures and tokens.
 for _talkative in ("httpx", "httpcore"):
@@ -45,14 +46,15 @@ _SocketOption = (
 
 
 class AddressGuard(httpcore.AsyncNetworkBackend):
-    """Connects to the upstream's own host, and from there on only where it may lead.
+    """Connects to the upstream's own host and port, and elsewhere only where it may.
 
-    `home` is where the upstream itself was last found; None before that.
+    `home` is where the upstream was first found; None before that. It never widens: an
+    upstream that is found elsewhere later leads to global addresses only from then on.
     """
 
-    def __init__(self, upstream: str, own_host: str) -> None:
+    def __init__(self, upstream: str, own_host: str, own_port: int) -> None:
         self._upstream = upstream
-        self._own_host = own_host
+        self._own = (own_host, own_port)
         self._backend = httpcore.TrioBackend()
         self.home: Locality | None = None
 
@@ -65,7 +67,7 @@ class AddressGuard(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[_SocketOption] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect, or raise UpstreamBroken if the host is at a refused address."""
-        own = host == self._own_host
+        own = (host, port) == self._own
         if not own:
             for address in await _resolve(host, port, timeout):
                 self._check(host, address)
@@ -75,7 +77,7 @@ class AddressGuard(httpcore.AsyncNetworkBackend):
         try:
             address = stream.get_extra_info("server_addr")[0]
             if own:
-                self.home = locality(address)
+                self._settle(locality(address))
             else:
                 self._check(host, address)
         except BaseException:
@@ -83,6 +85,13 @@ class AddressGuard(httpcore.AsyncNetworkBackend):
                 await stream.aclose()
             raise
         return _LargeReads(stream)
+
+    def _settle(self, found: Locality) -> None:
+        """Note where the upstream is, which its own resolver may change at will."""
+        if self.home is None:
+            self.home = found
+        elif found is not self.home:
+            self.home = Locality.GLOBAL
 
     def _check(self, host: str, address: str) -> None:
         if not address_allowed(address, self.home):
@@ -160,7 +169,9 @@ async def open_client(
     `via` is our pseudonym in the `Via` header, by which a daemon that was made its
     own upstream knows its own requests (RFC 9110, 7.6.3).
     """
-    guard = AddressGuard(upstream, httpx.URL(url).raw_host.decode("ascii"))
+    home = httpx.URL(url)
+    port = home.port or _PORTS.get(home.scheme, 0)
+    guard = AddressGuard(upstream, home.raw_host.decode("ascii"), port)
     async with httpx.AsyncClient(
         transport=_GuardedTransport(guard, context or system_certificates()),
         headers={

@@ -18,7 +18,7 @@ from nixeryd.images.numbering import Numbering, count_uses
 from nixeryd.images.retention import Blob, Held
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.connection import connect, explained
-from nixeryd.store.names import SCHEMA, Name, Names
+from nixeryd.store.names import VIEWS, Name, Names
 from nixeryd.store.numbers import Numbers
 from nixeryd.store.recipes import look
 
@@ -66,7 +66,7 @@ def read_holdings(path: Path) -> Holdings:
     """Read the index in `path`, which must be open elsewhere."""
     with closing(connect(path)) as connection:
         with explained(path):
-            connection.executescript(SCHEMA)
+            connection.executescript(VIEWS)
         with connection:
             connection.execute("BEGIN")  # one state for all
             numbering, sizes = Numbers(connection).all()

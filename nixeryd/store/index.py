@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
-from nixeryd.store import insides, mirrored, names, numbers
+from nixeryd.store import insides, migrations, mirrored, names, numbers
 from nixeryd.store.blobs import StoreFullError
 from nixeryd.store.connection import IndexUnusableError, connect, explained
 from nixeryd.store.insides import Insides
@@ -28,8 +28,6 @@ from nixeryd.store.names import Names
 from nixeryd.store.numbers import Numbers
 from nixeryd.store.recent import Recent
 from nixeryd.store.reserve import RESERVE, Reserve
-
-VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS layers (
@@ -68,6 +66,7 @@ CREATE TRIGGER IF NOT EXISTS manifest_written AFTER INSERT ON manifests BEGIN
         VALUES (new.digest, (julianday('now') - 2440587.5) * 86400.0);
 END;
 """
+_TABLES = numbers.SCHEMA + _SCHEMA + mirrored.SCHEMA + names.SCHEMA + insides.SCHEMA
 _SET_USED = "UPDATE uses SET used = ? WHERE manifest = ?"
 _LATE = "SELECT manifest FROM uses WHERE used > ? ORDER BY used DESC"
 
@@ -239,11 +238,13 @@ class Index:
 
 @contextmanager
 def open_index(path: Path) -> Iterator[Index]:
-    """Open the index, made anew if it is missing or not ours to read.
+    """Open the index: migrated if it is an older one, made anew if it is missing.
 
-    Losing it costs repacking, not data, so a broken or older file is put aside
-    (`index.sqlite.broken`) rather than an end to the daemon; see `recovery`. Raises
-    `StoreFullError` or `IndexUnusableError` if it may be whole but cannot be used.
+    A broken file, or one from before there were migrations, is put aside
+    (`index.sqlite.broken`) rather than an end to the daemon: losing it costs names,
+    pins and repacking, but no blobs; see `recovery`. Raises `NewerIndexError` for one
+    that is newer than this program, and `StoreFullError` or `IndexUnusableError` if it
+    may be whole but cannot be used.
     """
     try:
         connection, is_new = _connect(path)
@@ -270,26 +271,21 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
 def _prepare(path: Path) -> tuple[sqlite3.Connection, bool]:
     connection = connect(path)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
-            message = f"index version {version}, expected {VERSION}"
-            raise sqlite3.DatabaseError(message)  # noqa: TRY301  as if it were broken
         with explained(path):
-            connection.executescript(
-                numbers.SCHEMA
-                + _SCHEMA
-                + mirrored.SCHEMA
-                + names.SCHEMA
-                + insides.SCHEMA
-            )
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            is_new = not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            if is_new:
+                migrations.run_script(connection, _TABLES, migrations.newest())
+            else:
+                migrations.migrate(connection, path)
+            # What was added since, and views, which are this connection's.
+            connection.executescript(_TABLES + names.VIEWS)
         _sync(path)  # what a crash left
     except BaseException:
         connection.close()
         raise
-    return connection, version == 0
+    return connection, is_new
 
 
 def _sync(path: Path) -> None:

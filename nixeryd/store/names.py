@@ -24,6 +24,8 @@ CREATE INDEX IF NOT EXISTS tags_by_manifest ON tags (manifest);
 CREATE INDEX IF NOT EXISTS builds_by_manifest ON builds (manifest);
 CREATE INDEX IF NOT EXISTS mirrored_tags_by_manifest ON mirrored_tags (manifest);
 CREATE INDEX IF NOT EXISTS layers_by_digest ON layers (digest);
+"""
+VIEWS = """
 CREATE TEMP VIEW names AS
     SELECT 'nix' AS kind, image, tag, repository, manifest, built AS since FROM tags
     UNION ALL

@@ -80,15 +80,6 @@ def test_what_is_no_database_is_put_aside(path, junk):
     assert path.with_name("index.sqlite.broken").read_bytes() == junk
 
 
-def test_an_index_of_another_version_is_put_aside(path):
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 77")
-    connection.close()
-    with open_index(path) as index:
-        assert index.layer("key") is None
-    assert path.with_name("index.sqlite.broken").exists()
-
-
 def test_an_index_that_is_locked_is_left_alone(path, monkeypatch):
     monkeypatch.setattr("nixeryd.store.connection.PATIENCE", 0)
     holder = sqlite3.connect(path, isolation_level=None)

@@ -3,12 +3,14 @@
 Law: readers read the staging file and never slow the download down. The last byte is
 held back until the digest of the whole is right, so that whoever has it all has the
 right bytes; a download that fails breaks off every reader, and no client takes what
-it got for whole. Knows nothing of where the bytes come from.
+it got for whole. If another registry has proven the same digest meanwhile, a download
+that has brought the same bytes so far ends with that registry's file. Knows nothing of
+where the bytes come from.
 """
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import trio
@@ -22,8 +24,8 @@ class Download:
     """One blob, from the first byte to its place in the store.
 
     `size` is None until the upstream has told it; `arrived` counts the bytes in the
-    staging file, `readers` those who read along. `on_news` is called when anything
-    changes. `error` is set when it failed, `path` when it is in the store.
+    staging file. `on_news` is called when anything changes. `error` is set when it
+    failed, `path` when it is in the store.
     """
 
     def __init__(
@@ -35,14 +37,16 @@ class Download:
         self.place = place
         self.digest = digest
         self.since = trio.current_time()
-        self.readers = 0
         self.size: int | None = None
         self.arrived = 0
         self.verified = False
         self.path: Path | None = None
         self.error: NixerydError | None = None
         self.scope = trio.CancelScope()
+        # Cancelled when the blob has come from elsewhere; see `take`.
+        self.receiving = trio.CancelScope()
         self._fd = -1
+        self._reading: set[int] = set()
         self._on_news = on_news
         self._news = trio.Event()
 
@@ -53,6 +57,11 @@ class Download:
     def has_ended(self) -> bool:
         """Whether it is in the store, or failed."""
         return self.path is not None or self.error is not None
+
+    @property
+    def readers(self) -> int:
+        """How many read along."""
+        return len(self._reading)
 
     # -- for whoever fetches
 
@@ -77,6 +86,21 @@ class Download:
         self._fd = -1
         self.path = path
         self._tell()
+
+    def take(self, path: Path) -> None:
+        """End with a proven file that begins with what has arrived here.
+
+        Readers go on with it where they are.
+        """
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            for reader in self._reading:
+                os.dup2(fd, reader, inheritable=False)
+            self.arrived = os.fstat(fd).st_size
+        finally:
+            os.close(fd)
+        self.verify()
+        self.succeed(path)
 
     def fail(self, error: NixerydError) -> None:
         """Tell that nothing will come of it."""
@@ -121,15 +145,23 @@ class Download:
             await self._news.wait()
         return end
 
-    def open_file(self) -> int:
-        """Open the bytes that have arrived and will: a file descriptor to close.
+    @contextmanager
+    def open_file(self) -> Iterator[int]:
+        """Open the bytes that have arrived and will.
 
         Raises what the download failed with.
         """
         self._raise()
         if self.path is not None:
-            return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        return os.dup(self._fd)
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        else:
+            fd = os.dup(self._fd)
+        self._reading.add(fd)
+        try:
+            yield fd
+        finally:
+            self._reading.discard(fd)
+            os.close(fd)
 
     def _readable(self) -> int:
         if self.verified:
@@ -153,13 +185,8 @@ class ArrivingBlob:
     @asynccontextmanager
     async def open(self, part: range) -> AsyncIterator["_Reader"]:
         """Open the bytes of `part`."""
-        fd = self._download.open_file()
-        self._download.readers += 1
-        try:
+        with self._download.open_file() as fd:
             yield _Reader(self._download, fd, part)
-        finally:
-            self._download.readers -= 1
-            os.close(fd)
 
 
 class _Reader:

@@ -1,13 +1,16 @@
-"""Downloads: each blob is fetched once at a time, however many want it.
+"""Downloads: each upstream is asked once at a time for a blob, however many want it.
 
 Law: a download belongs to the daemon's nursery and never to who asked. Its bytes are
 hashed as they come; the blob is in the store only when it is whole, right and safe on
-disk. A broken connection is taken up where it broke. A few megabytes of memory for
-each, whatever the blob's size and whoever reads along.
+disk. Until then it belongs to the upstream that was asked, so that none can delay or
+spoil another's; the first to prove the digest ends the others' downloads of it. A
+broken connection is taken up where it broke. A few megabytes of memory for each,
+whatever the blob's size and whoever reads along.
 """
 
 import hashlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -16,7 +19,9 @@ import trio
 from nixeryd.flight import Stopping
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
+from nixeryd.images.served import FilePath
 from nixeryd.mirror.download import Download
+from nixeryd.mirror.pieces import BUFFERED, Pieces
 from nixeryd.store.blobs import Blobs, Staged
 from nixeryd.store.mirrored import Mirrored, Place
 from nixeryd.upstream import (
@@ -38,8 +43,6 @@ log = structlog.get_logger()
 RESUMING = Pace(attempts=6, first_wait=0.5)
 # Bytes that must come for a connection to count as one that worked.
 _PROGRESS = 1 << 20
-# Bytes between the network and the disk, and as many in the write under way.
-_BUFFERED = 2 << 20
 # Bytes of a blob whose size is not told, as it is by all known registries.
 LARGEST_UNTOLD = 1 << 30
 
@@ -58,7 +61,7 @@ class Downloads:
         self._mirrored = mirrored
         self._nursery = nursery
         self._pace = pace
-        self._running: dict[Digest, Download] = {}
+        self._running: dict[tuple[str, Digest], Download] = {}
         self.on_news: Callable[[], None] = lambda: None
         # Hashing takes a core: more at once would only share it.
         self._hashing = trio.CapacityLimiter(os.cpu_count() or 1)
@@ -70,15 +73,16 @@ class Downloads:
         """List the downloads under way, the oldest first."""
         return list(self._running.values())
 
-    def find(self, digest: Digest) -> Download | None:
-        """Give the download of this blob, if it is under way."""
-        return self._running.get(digest)
+    def find(self, upstream: Upstream, digest: Digest) -> Download | None:
+        """Find the download of this blob from this upstream, if it is under way."""
+        return self._running.get((upstream.name, digest))
 
     def start(self, upstream: Upstream, place: Place, digest: Digest) -> Download:
-        """Give the download of this blob; it starts if there is none."""
-        download = self._running.get(digest)
+        """Join the download of this blob from this upstream, or start it."""
+        download = self.find(upstream, digest)
         if download is None:
-            download = self._running[digest] = Download(place, digest, self._tell)
+            download = Download(place, digest, self._tell)
+            self._running[place.upstream, digest] = download
             self.on_news()
             self._nursery.start_soon(self._run, upstream, download)
         return download
@@ -115,19 +119,24 @@ class Downloads:
         """Make it failed unless it has ended. Who asks from now on starts anew."""
         if not download.has_ended:
             download.fail(error)
-        if self._running.get(download.digest) is download:
-            del self._running[download.digest]
+        key = (download.place.upstream, download.digest)
+        if self._running.get(key) is download:
+            del self._running[key]
             self.on_news()
 
     async def _fetch(self, upstream: Upstream, download: Download) -> None:
         sha256 = hashlib.sha256()
         with self._blobs.stage() as staged:
             download.begin(staged.fd)
-            pieces = _Pieces()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write, pieces, staged, sha256, download)
-                await self._receive(upstream, download, pieces)
-                pieces.end()
+            pieces = Pieces()
+            with download.receiving:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write, pieces, staged, sha256, download)
+                    await self._receive(upstream, download, pieces)
+                    pieces.end()
+            if download.receiving.cancelled_caught:
+                await self._take(upstream, download, staged)
+                return
             found = Digest(sha256.hexdigest())
             if found != download.digest:
                 raise UpstreamBroken(
@@ -139,10 +148,30 @@ class Downloads:
             path = await trio.to_thread.run_sync(staged.commit, download.digest)
             self._mirrored.add_blob(download.digest, staged.size)
             download.succeed(path)
+            for other in self.running():
+                if other.digest == download.digest and not other.verified:
+                    other.receiving.cancel()
+
+    async def _take(
+        self, upstream: Upstream, download: Download, staged: Staged
+    ) -> None:
+        """End with what another registry has proven, if it fits what came so far."""
+        proven = self._blobs.file(download.digest)
+        if proven is None:
+            raise NixerydError("was removed a moment ago; ask again")
+        fits = download.size in (None, proven.size)
+        if not fits or not await trio.to_thread.run_sync(
+            _begins_with, proven.path, staged.fd, download.arrived
+        ):
+            raise UpstreamBroken(
+                upstream.name,
+                f"was sending other bytes for {download.digest} than its digest says",
+            )
+        download.take(Path(proven.path))
 
     async def _write(
         self,
-        pieces: "_Pieces",
+        pieces: "Pieces",
         staged: Staged,
         sha256: "hashlib._Hash",
         download: Download,
@@ -161,7 +190,7 @@ class Downloads:
         self,
         upstream: Upstream,
         download: Download,
-        pieces: "_Pieces",
+        pieces: "Pieces",
     ) -> None:
         """Pass the blob's bytes on, from as many connections as it takes."""
         received = counted = failures = 0
@@ -233,35 +262,14 @@ class Downloads:
             )
 
 
-class _Pieces:
-    """What has come and is not written yet: not more than a few megabytes."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._ended = False
-        self._changed = trio.lowlevel.ParkingLot()
-
-    async def put(self, piece: bytes) -> None:
-        """Add a piece, once there is room."""
-        while self._size >= _BUFFERED:
-            await self._changed.park()
-        self._pieces.append(piece)
-        self._size += len(piece)
-        self._changed.unpark_all()
-
-    def end(self) -> None:
-        """Add no more."""
-        self._ended = True
-        self._changed.unpark_all()
-
-    async def take(self) -> list[bytes]:
-        """Wait for pieces and take them all; none at the end."""
-        while not (self._pieces or self._ended):
-            await self._changed.park()
-        taken, self._pieces, self._size = self._pieces, [], 0
-        self._changed.unpark_all()
-        return taken
+def _begins_with(path: FilePath, fd: int, size: int) -> bool:
+    """Compare the first `size` bytes of two files."""
+    with open(path, "rb", buffering=0) as whole:  # noqa: PTH123  any path
+        return all(
+            os.pread(whole.fileno(), min(BUFFERED, size - at), at)
+            == os.pread(fd, min(BUFFERED, size - at), at)
+            for at in range(0, size, BUFFERED)
+        )
 
 
 def _first(group: BaseExceptionGroup[E]) -> E:

@@ -111,7 +111,7 @@ class Mirror:
         if (stored := self._blobs.file(digest)) is not None:
             return stored
         upstream, place = self._find(route)
-        running = self.downloads.find(digest)
+        running = self.downloads.find(upstream, digest)
         if running is not None and running.size is not None:
             return BlobHead(running.size, digest)
         self._refuse_offline(place, digest)
@@ -135,6 +135,9 @@ class Mirror:
             try:
                 size = await download.wait_until_sized(SMALL)
             except NixerydError as error:
+                # Another registry may have brought it meanwhile.
+                if (stored := self._blobs.file(digest)) is not None:
+                    return stored
                 if download.place == place:
                     raise _unknown(place, digest, str(error)) from error
                 # Another repository's; this one may have it nevertheless.

@@ -14,7 +14,7 @@ from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.images.served import BlobFile, BlobHead
 from nixeryd.live import Live
-from nixeryd.mirror import downloads
+from nixeryd.mirror.pieces import BUFFERED, Pieces
 from tests.mirror.conftest import (
     HANG,
     HOST,
@@ -231,12 +231,12 @@ async def test_a_staging_directory_that_is_gone_is_told(setup, mirror):
 
 async def test_a_disk_that_is_slow_holds_the_upstream_up():
     """Not all that comes is kept in memory: who brings it waits for room."""
-    pieces = downloads._Pieces()
+    pieces = Pieces()
     brought = []
 
     async def bring():
         for _ in range(5):
-            await pieces.put(bytes(downloads._BUFFERED // 2))
+            await pieces.put(bytes(BUFFERED // 2))
             brought.append(True)
         pieces.end()
 

@@ -73,18 +73,37 @@ class Moved(msgspec.Struct, frozen=True):
     since: float
 
 
+class TagBuild(msgspec.Struct, frozen=True):
+    """A build of a tag: what it gave, where it came from, and when.
+
+    `revision` is the source's commit, empty for one without commits; `dirty` tells
+    whether its files differed from that commit. `built` is in seconds since the epoch.
+    """
+
+    digest: str
+    source: str
+    revision: str
+    dirty: bool
+    built: float
+
+
 class ImageDetails(msgspec.Struct, frozen=True):
     """An image, and what is in it: of an index, in the one for this machine."""
 
     image: Image
     media_type: str
     platform: str
-    source: str
-    revision: str
     config: Mapping[str, Any]
     layers: tuple[Layer, ...]
     variants: tuple[Variant, ...] = ()
     history: tuple[Moved, ...] = ()  # the last first
+    builds: tuple[TagBuild, ...] = ()  # of this tag, the last first
+
+    @property
+    def origin(self) -> TagBuild | None:
+        """The last build that gave this image; None for one that was not built here."""
+        builds = (one for one in self.builds if one.digest == self.image.digest)
+        return next(builds, None)
 
 
 class Evicted(msgspec.Struct, frozen=True):

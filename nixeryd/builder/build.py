@@ -36,9 +36,10 @@ from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.leases import Lease
 from nixeryd.store.locks import KeyedLocks
+from nixeryd.store.origins import Origin
 from nixeryd.walking import StorePathLost
 
-FORMAT = 1
+FORMAT = 2
 """Part of every build key: raise it when equal outputs give another manifest."""
 
 _ATTEMPTS = 3
@@ -46,9 +47,10 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What was made, and whether it had been made before."""
+    """What was made, from which source, and whether it had been made before."""
 
     manifest: StoredManifest
+    origin: Origin
     cached: bool
 
 
@@ -174,7 +176,7 @@ class Workshop:
         async with self._evaluations.one():
             before = await source.state()
             begin(before.fingerprint)
-            evaluation = await source.evaluate(self._nix, image)
+            evaluation, origin = await self._evaluate(image, source)
             is_settled = before == await source.state()
         key = self._key(image, evaluation)
         # Several states of the source, or several sources, may want the same.
@@ -182,7 +184,7 @@ class Workshop:
             known = self._index.build(key)
             is_cached = known is not None and self._is_whole(image, known)
             if known is None or not is_cached:
-                known = await self._make(image, source, evaluation, progress, hold)
+                known = await self._make(image, evaluation, progress, hold)
                 if not self._is_whole(image, known):
                     raise LayerLost
                 self._index.add_build(key, known)
@@ -194,22 +196,36 @@ class Workshop:
                 )
             # Whoever waits for the build comes for it soon.
             self._blobs.leases.renew(known.digest)
-            return Build(known, is_cached)
+            return Build(known, origin, is_cached)
+
+    async def _evaluate(
+        self, image: ImageName, source: Source
+    ) -> tuple[Evaluation, Origin]:
+        """Evaluate the image's packages, and ask meanwhile which commit they are of."""
+        revision: str | None = None
+
+        async def ask() -> None:
+            nonlocal revision
+            revision = await source.revision()
+
+        async with together() as nursery:
+            nursery.start_soon(ask)
+            evaluation = await source.evaluate(self._nix, image)
+        return evaluation, Origin(source.name, revision)
 
     async def _make(
         self,
         image: ImageName,
-        source: Source,
         evaluation: Evaluation,
         progress: Progress,
         hold: Hold,
     ) -> StoredManifest:
-        labels: dict[str, str] = {}
+        # Nothing here may differ between two machines: `store.origins` has what does.
+        # https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
+        labels = {"org.opencontainers.image.title": image.title}
         outputs = [out for package in evaluation.packages for out in package.outputs]
-        async with together() as nursery:
-            nursery.start_soon(_label, labels, image, source)
-            await self._realise(evaluation, hold.roots, progress)
-            closure = await query_closure(self._nix, outputs)
+        await self._realise(evaluation, hold.roots, progress)
+        closure = await query_closure(self._nix, outputs)
         progress.tell(Phase(phase="pack"))
         if image.is_thin:
             made = await assemble_thin(
@@ -285,14 +301,3 @@ def _state_key(*parts: str) -> str:
 
 def _key(*parts: object) -> str:
     return Digest.of(json.dumps(parts).encode()).hex
-
-
-async def _label(labels: dict[str, str], image: ImageName, source: Source) -> None:
-    """Say what is in the image and where it comes from, in OCI's annotation keys.
-
-    https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
-    """
-    labels["org.opencontainers.image.title"] = image.title
-    labels["org.opencontainers.image.source"] = source.name
-    if revision := await source.revision():
-        labels["org.opencontainers.image.revision"] = revision

@@ -39,6 +39,7 @@ from nixeryd.sources.source import Source
 from nixeryd.sources.sources import Sources
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
+from nixeryd.store.origins import Origin, TagBuild
 from nixeryd.store.streaming import StreamedBlob
 
 # Seconds that a failure is remembered; less if an edit would not be noticed.
@@ -201,11 +202,17 @@ class Builder:
             )
         return Manifest(body, digest, known.media_type)
 
-    def _tag(self, image: ImageName, tag: str, digest: Digest) -> None:
-        if self._index.tagged(image.key, tag) == digest:
-            return
+    def _tag(
+        self, image: ImageName, tag: str, digest: Digest, origin: Origin | None = None
+    ) -> None:
+        """Point a tag at a manifest; `origin` is given for one that was just built."""
+        now = self._now()
         try:
-            self._index.set_tag(image.key, tag, image.repository, digest, self._now())
+            if self._index.tagged(image.key, tag) != digest:
+                self._index.set_tag(image.key, tag, image.repository, digest, now)
+            if origin is not None:
+                built = TagBuild(digest, origin, now)
+                self._index.origins.add(image.key, tag, built)
         except NixerydError as error:  # it is served, and tagged the next time
             log.warning("not tagged", image=image.repository, error=str(error))
 
@@ -287,7 +294,7 @@ class Builder:
         self._failures.forget((run.image.key, run.tag, run.seen))
         digest = build.manifest.digest
         if self._latest.get((run.image.key, run.tag)) is run:
-            self._tag(run.image, run.tag, digest)
+            self._tag(run.image, run.tag, digest, build.origin)
             if not build.cached:  # nor kept for its manifest: see `builder.build`
                 self._roots.keep((run.image.key, run.tag), roots)
         bound.info(

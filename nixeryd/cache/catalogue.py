@@ -18,6 +18,7 @@ from nixeryd.api.images import (
     ImageList,
     Layer,
     Moved,
+    TagBuild,
     Unnamed,
     Variant,
 )
@@ -31,14 +32,12 @@ from nixeryd.images.descriptors import (
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.sharing import Measure, measure
+from nixeryd.store import origins
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import Index, StoredManifest
-from nixeryd.store.names import Name
+from nixeryd.store.names import Kind, Name
 from nixeryd.store.uses import Uses
-
-_SOURCE = "org.opencontainers.image.source"
-_REVISION = "org.opencontainers.image.revision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +104,24 @@ class Catalogue:
         )
         if whole is None:
             media_type = self._stored(name.manifest)[0].media_type
-            return ImageDetails(
-                image, media_type, "", "", "", {}, (), variants, history
-            )
+            return ImageDetails(image, media_type, "", {}, (), variants, history)
         config = self._config(whole)
-        labels = (config.get("config") or {}).get("Labels") or {}
         return ImageDetails(
             image=image,
             media_type=whole.stored.media_type,
             platform=f"{config.get('os', '')}/{config.get('architecture', '')}",
-            source=str(labels.get(_SOURCE, "")),
-            revision=str(labels.get(_REVISION, "")),
             config=config.get("config") or {},
             layers=self._layers(whole, config),
             variants=variants,
             history=history,
+            builds=self._builds(name),
+        )
+
+    def _builds(self, name: Name) -> tuple[TagBuild, ...]:
+        if name.kind is not Kind.NIX:
+            return ()
+        return tuple(
+            _tag_build(one) for one in self._index.origins.of_tag(name.image, name.tag)
         )
 
     def whole(self, digest: Digest) -> Whole | None:
@@ -191,6 +193,17 @@ def gone(what: str) -> RegistryError:
     """Say that something is not in the cache."""
     return RegistryError(
         ErrorCode.MANIFEST_UNKNOWN, f"{what} is not in the cache; see nixeryd list"
+    )
+
+
+def _tag_build(build: origins.TagBuild) -> TagBuild:
+    revision = build.origin.revision or ""
+    return TagBuild(
+        digest=str(build.manifest),
+        source=build.origin.source,
+        revision=revision.removesuffix("-dirty"),
+        dirty=revision.endswith("-dirty"),
+        built=build.built,
     )
 
 

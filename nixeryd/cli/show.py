@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import click
 import msgspec
 
-from nixeryd.api.images import ImageDetails
+from nixeryd.api.images import ImageDetails, TagBuild
 from nixeryd.cli.ages import render_age
 from nixeryd.cli.main import settings_options
 from nixeryd.images.sizes import render_size
@@ -40,13 +40,12 @@ def show(
 
 def _lines(details: ImageDetails) -> Iterator[str]:
     image = details.image
-    revision = f" at {details.revision}" if details.revision else ""
     for title, text in (
         ("image", image.name + (", pinned" if image.pinned else "")),
         ("kind", image.kind),
         ("digest", image.digest),
         ("platform", details.platform),
-        ("source", details.source + revision),
+        ("source", details.origin and _origin(details.origin)),
         ("size", _size(details)),
         ("used", render_age(image.used)),
         ("user", details.config.get("User")),
@@ -58,7 +57,10 @@ def _lines(details: ImageDetails) -> Iterator[str]:
             yield f"{title:<11}{text}"
     for number, variable in enumerate(details.config.get("Env") or ()):
         yield f"{'' if number else 'variables':<11}{variable}"
-    for number, moved in enumerate(details.history[1:]):
+    for number, build in enumerate(details.builds):
+        title = "" if number else "builds"
+        yield f"{title:<11}{build.digest}, {render_age(build.built)}, {_origin(build)}"
+    for number, moved in enumerate(() if details.builds else details.history[1:]):
         title = "" if number else "before"
         yield f"{title:<11}{moved.digest}, {render_age(moved.since)}"
     for variant in details.variants:
@@ -69,6 +71,13 @@ def _lines(details: ImageDetails) -> Iterator[str]:
         state = "" if layer.here else "not here  "
         yield f"{'layer':<11}{render_size(layer.size):>8}  {state}{first}"
         yield from (f"{'':<21}{path}" for path in rest)
+
+
+def _origin(build: TagBuild) -> str:
+    text = build.source
+    if build.revision:
+        text += f" at {build.revision}"
+    return text + (" with uncommitted changes" if build.dirty else "")
 
 
 def _size(details: ImageDetails) -> str:

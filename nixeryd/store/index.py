@@ -19,13 +19,21 @@ from pathlib import Path
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
-from nixeryd.store import insides, migrations, mirrored, names, numbers
+from nixeryd.store import (
+    insides,
+    migrations,
+    mirrored,
+    names,
+    numbers,
+    origins,
+)
 from nixeryd.store.blobs import StoreFullError
 from nixeryd.store.connection import IndexUnusableError, connect, explained
 from nixeryd.store.insides import Insides
 from nixeryd.store.mirrored import Mirrored
 from nixeryd.store.names import Names
 from nixeryd.store.numbers import Numbers
+from nixeryd.store.origins import Origins
 from nixeryd.store.recent import Recent
 from nixeryd.store.reserve import RESERVE, Reserve
 
@@ -66,7 +74,14 @@ CREATE TRIGGER IF NOT EXISTS manifest_written AFTER INSERT ON manifests BEGIN
         VALUES (new.digest, (julianday('now') - 2440587.5) * 86400.0);
 END;
 """
-_TABLES = numbers.SCHEMA + _SCHEMA + mirrored.SCHEMA + names.SCHEMA + insides.SCHEMA
+_TABLES = (
+    numbers.SCHEMA
+    + _SCHEMA
+    + mirrored.SCHEMA
+    + names.SCHEMA
+    + insides.SCHEMA
+    + origins.SCHEMA
+)
 _SET_USED = "UPDATE uses SET used = ? WHERE manifest = ?"
 _LATE = "SELECT manifest FROM uses WHERE used > ? ORDER BY used DESC"
 
@@ -98,6 +113,7 @@ class Index:
         self._numbers = Numbers(connection)
         self.mirrored = Mirrored(connection, self._numbers)
         self.insides = Insides(connection)
+        self.origins = Origins(connection)
         self._recent = Recent(connection)
 
     def sync(self) -> None:

@@ -232,7 +232,6 @@ async def test_a_shell_image_starts_bash_and_a_program_itself(demo_builder):
         manifest = await demo_builder.manifest(repository, "latest")
         config = json.loads(demo_builder.blob(blobs_of(manifest)[0]).path.read_bytes())
         assert config["config"]["Cmd"] == command
-        assert config["config"]["Labels"]["org.opencontainers.image.source"] == "here"
 
 
 async def test_one_directory_of_roots_and_no_staging_file_is_left(

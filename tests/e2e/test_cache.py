@@ -61,13 +61,14 @@ def test_an_image_is_shown_by_any_of_its_names(daemon, nixeryd):
         again = json.loads(nixeryd.done("show", "--json", name))
         assert again["image"]["digest"] == shown["image"]["digest"]
     assert shown["config"]["Cmd"] == ["bash"]
-    assert shown["source"] == "demo"
+    assert [build["source"] for build in shown["builds"]] == ["demo"]
     paths = [path for layer in shown["layers"] for path in layer["paths"]]
     assert any(path.endswith("-hello-demo") for path in paths)
     assert all(layer["here"] for layer in shown["layers"])
     text = nixeryd.done("show", "shell/hello")
     assert '["bash"]' in text
     assert paths[0] in text
+    assert "source     demo\n" in text
 
 
 def test_a_removed_image_is_gone_with_its_blobs_and_comes_back_the_same(

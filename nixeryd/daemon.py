@@ -57,7 +57,7 @@ from nixeryd.store.index import open_index
 from nixeryd.store.recovery import recover
 from nixeryd.store.uses import Uses
 from nixeryd.web.app import create_app
-from nixeryd.web.guard import Policy
+from nixeryd.web.hosts import Policy
 from nixeryd.web.ports import Door
 from nixeryd.web.room import open_rooms, raise_file_limit
 from nixeryd.web.serve import serve

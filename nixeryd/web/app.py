@@ -8,7 +8,8 @@ client sends can open another one.
 import trio
 
 from nixeryd.web.asgi import App, Receive, Scope, Send
-from nixeryd.web.guard import Guard, Policy
+from nixeryd.web.guard import Guard
+from nixeryd.web.hosts import Policy
 from nixeryd.web.ports import Control, Door, Registry
 from nixeryd.web.registry import RegistryApp
 from nixeryd.web.waiting import HOLD

@@ -13,7 +13,7 @@ from nixeryd.registry import Registry
 from nixeryd.store.uses import Uses
 from nixeryd.upstream import Pace
 from nixeryd.web.app import create_app
-from nixeryd.web.guard import Policy
+from nixeryd.web.hosts import Policy
 from nixeryd.web.ports import Door
 from tests.e2e.serving import ODD, Daemon, odd_source, serving
 from tests.hostile.upstream import HostileRegistry

@@ -21,7 +21,7 @@ from nixeryd.store.uses import Uses
 from nixeryd.upstream import open_upstream
 from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App, Receive, Scope, Send
-from nixeryd.web.guard import Policy
+from nixeryd.web.hosts import Policy
 from nixeryd.web.ports import Door
 from tests.hostile.conftest import HUB, KEPT
 from tests.hostile.upstream import HostileRegistry

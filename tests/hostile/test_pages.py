@@ -7,6 +7,7 @@ do the same. All of it is refused before anything is built, read or changed.
 import pytest
 
 PULL = "/v2/untouched/manifests/latest"
+SEARCH = "/api/v1/search?q=a&describe=true"
 EVIL = "http://evil.example"
 TAB = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
 
@@ -47,6 +48,57 @@ ATTACKS = {
     "a style sheet": ("GET", PULL, foreign("no-cors", "style")),
     "a font": ("GET", PULL, foreign("cors", "font", origin=EVIL)),
     "a video": ("GET", PULL, foreign("no-cors", "video")),
+    "speculation rules": (
+        "GET",
+        PULL,
+        {
+            "sec_fetch_site": "none",
+            "sec_fetch_mode": "navigate",
+            "sec_fetch_dest": "document",
+            "sec_purpose": "prefetch",
+            "referer": f"{EVIL}/",
+        },
+    ),
+    "speculation rules, the page": (
+        "GET",
+        "/",
+        {"sec_fetch_site": "none", "sec_purpose": "prefetch;prerender", **TAB},
+    ),
+    "a page of an old browser": ("GET", PULL, {"user_agent": "Mozilla/5.0"}),
+    "an image of an old browser": ("GET", SEARCH, {"user_agent": "Mozilla/5.0"}),
+    "rebinding a name of ours": (
+        "GET",
+        PULL,
+        {"host": "host.docker.internal:5000", "user_agent": "Mozilla/5.0"},
+    ),
+    "rebinding a name of ours, as another client": (
+        "GET",
+        PULL,
+        {
+            "host": "host.docker.internal:5000",
+            "user_agent": "docker/29.1",
+            "accept_language": "en-US,en;q=0.9",
+        },
+    ),
+    "rebinding a name of ours, reading": (
+        "GET",
+        "/api/v1/status",
+        {"host": "app.localhost:5000"},
+    ),
+    "rebinding a name of ours, pressing a button": (
+        "POST",
+        "/api/v1/gc",
+        {
+            "host": "app.localhost:5000",
+            "origin": "http://app.localhost:5000",
+            "x_nixeryd": "page",
+        },
+    ),
+    "a link to the API, in other letters": (
+        "GET",
+        "/%61pi/v1/search?q=a&describe=true",
+        {"sec_fetch_site": "cross-site", **TAB},
+    ),
     "prefetching": ("GET", PULL, foreign("no-cors", "empty", purpose="prefetch")),
     "fetch": ("GET", PULL, foreign("cors", "empty", origin=EVIL)),
     "fetch, blindly": ("GET", PULL, foreign("no-cors", "empty")),

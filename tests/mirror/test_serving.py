@@ -7,7 +7,7 @@ import trio
 from nixeryd.registry import Registry
 from nixeryd.store.uses import Uses
 from nixeryd.web.app import create_app
-from nixeryd.web.guard import Policy
+from nixeryd.web.hosts import Policy
 from nixeryd.web.ports import Door
 from tests.mirror.conftest import HOST, LAYER, LAYER_DIGEST, TTL, open_mirror, settle
 from tests.upstream.faults import Change, HangUp, Hold, Reply

@@ -19,7 +19,7 @@ from nixeryd.images.served import BlobFile, Manifest
 from nixeryd.live import Live
 from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App
-from nixeryd.web.guard import Policy
+from nixeryd.web.hosts import Policy
 from nixeryd.web.listen import open_tcp
 from nixeryd.web.ports import Door
 from nixeryd.web.room import Room

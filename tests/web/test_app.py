@@ -9,7 +9,7 @@ import trio
 
 from nixeryd.web.app import create_app
 from nixeryd.web.connection import Timeouts
-from nixeryd.web.guard import Policy
+from nixeryd.web.hosts import Policy
 from nixeryd.web.ports import Door
 from nixeryd.web.serve import Limits
 

@@ -85,6 +85,9 @@ class Remote:
         return Repository(
             directory=self.directory,
             git_dir=self.directory,
+            objects=self.directory / "objects",
+            object_format="sha1",
+            top=self.directory,
             inside="",
             name=re.sub(r"[^A-Za-z0-9+._?=-]", "-", name).lstrip(".-") or "source",
             is_bare=True,
@@ -94,7 +97,7 @@ class Remote:
     async def _prepare(self) -> None:
         if not await trio.Path(self.directory, "HEAD").exists():
             await trio.Path(self.directory).mkdir(parents=True, exist_ok=True)
-            await git(self.directory, "init", "--quiet", "--bare")
+            await git(self.directory, "init", "--quiet", "--bare", "--template=")
 
     async def _look_up(self, ref: str) -> str:
         """Say what the ref is there now, or was when we last could see it."""

@@ -31,12 +31,17 @@ class NoSuchRef(GitFailed):
 class Repository:
     """A repository as found from a place in it.
 
-    `directory` is where it was found; `inside` the place as seen from the top, such
-    as "" or "pkgs/default.nix"; `name` is what the checkout is called.
+    `directory` is where it was found, `objects` where its objects are, which are of
+    `object_format` "sha1" or "sha256"; `inside` is the place as seen from the `top` of
+    the working tree, such as "" or "pkgs/default.nix"; `name` is what the checkout is
+    called.
     """
 
     directory: Path
     git_dir: Path
+    objects: Path
+    object_format: str
+    top: Path
     inside: str
     name: str
     is_bare: bool
@@ -106,20 +111,31 @@ def hint_for(ref: str, refs: Iterable[str]) -> str:
 _LOOKED_AT = 8  # refs that one tag may mean, before it is called ambiguous
 
 
+_QUESTIONS = (
+    "--is-bare-repository",
+    "--show-prefix",
+    "--is-shallow-repository",
+    "--show-object-format",
+    "--absolute-git-dir",
+    "--git-path",
+    "objects",
+)
+
+
 async def open_repository(path: Path) -> Repository:
     """Find the repository of a directory or file; raises `NoRepository`."""
     is_file = await trio.Path(path).is_file()
     directory = path.parent if is_file else path
-    questions = ("is-bare-repository", "show-prefix", "is-shallow-repository")
-    asked = [f"--{question}" for question in (*questions, "absolute-git-dir")]
-    bare, prefix, shallow, place = (await git(directory, "rev-parse", *asked)).split(
-        "\n"
-    )
+    told = await git(directory, "rev-parse", *_QUESTIONS)
+    bare, prefix, shallow, kind, place, objects = told.split("\n")
     top = directory.joinpath(*[".."] * prefix.count("/"))
     called = Path(place) if bare == "true" else await trio.Path(top).resolve()
     return Repository(
         directory=directory,
         git_dir=Path(place),
+        objects=directory / objects,  # git tells it as seen from there
+        object_format=kind,
+        top=top,
         inside=prefix + path.name if is_file else prefix,
         name=called.name.removesuffix(".git") or "source",
         is_bare=bare == "true",

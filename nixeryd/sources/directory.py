@@ -11,6 +11,7 @@ from nixeryd.fingerprint import Checkout
 from nixeryd.git.command import GitFailed, NoRepository, git
 from nixeryd.git.repository import open_repository
 from nixeryd.git.trees import Trees
+from nixeryd.git.worktree import matches
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation, evaluate
@@ -115,12 +116,17 @@ class Directory:
 
 
 async def describe(path: Path) -> str | None:
-    """Give the commit of a checkout, "-dirty" behind it if files differ."""
+    """Return the commit of a checkout, "-dirty" behind it if files differ.
+
+    Files are compared as they are: what a filter or a line ending would make of them
+    is not asked, since that runs programs of somebody's configuration.
+    """
     if not await trio.Path(path, ".git").exists():
         return None  # though it may lie within somebody's repository
-    # --exclude=*: the commit itself and no tag.
-    asked = ("--always", "--dirty", "--abbrev=40", "--exclude=*")
     try:
-        return await git(path, "describe", *asked) or None
+        repository = await open_repository(path)
+        head = await git(path, "rev-parse", "--verify", "HEAD^{commit}")
+        is_clean = await matches(repository, head)
     except (GitFailed, RegistryError):
         return None
+    return head if is_clean else f"{head}-dirty"

@@ -32,13 +32,13 @@ def repo(make_repository):
 def git_runs(monkeypatch):
     """The git commands that trees were laid out with."""
     runs = []
-    real = trees_module.git
+    real = trees_module.neutral_git
 
     async def counted(directory, *arguments, **options):
         runs.extend({"read-tree", "diff-files"} & {*arguments})
         return await real(directory, *arguments, **options)
 
-    monkeypatch.setattr(trees_module, "git", counted)
+    monkeypatch.setattr(trees_module, "neutral_git", counted)
     return runs
 
 

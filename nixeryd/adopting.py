@@ -4,6 +4,7 @@ What is not here needs a restart (`reload`); to take a value may not fail.
 """
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 
 from nixeryd.builder.build import Workshop
@@ -13,6 +14,7 @@ from nixeryd.nix.limits import Limits
 from nixeryd.registry import Registry
 from nixeryd.reload import Reloading
 from nixeryd.web.guard import Guard
+from nixeryd.web.peers import Peers
 
 
 def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
@@ -22,12 +24,17 @@ def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
     registry: Registry,
     apps: Collection[Guard],
     limits: Limits,
+    clients: Peers,
 ) -> None:
     """Register all who take new values."""
 
     def take_hosts(settings: Settings) -> None:
         for app in apps:
             app.policy = replace(app.policy, hosts=frozenset(settings.hosts))
+
+    def take_users(settings: Settings) -> None:
+        with suppress(LookupError):  # they were all known a moment ago
+            clients.users = settings.user_ids
 
     def take_shell(settings: Settings) -> None:
         builder.policy = replace(builder.policy, shell_packages=settings.shell_packages)
@@ -42,6 +49,7 @@ def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
         limits.seconds, limits.memory = settings.nix.limits
 
     reloading.on("hosts", take=take_hosts)
+    reloading.on("users", take=take_users)
     reloading.on("shell_packages", take=take_shell)
     reloading.on("nix_prefixes", take=take_prefixes)
     reloading.on("nix.timeout", take=take_timeout)

@@ -19,7 +19,7 @@ from nixeryd import paths
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.logins import refuse_login
 from nixeryd.images.sizes import SizeError, parse_size
-from nixeryd.ownership import anyone_can_write
+from nixeryd.ownership import anyone_can_write, user_ids
 
 Compression = Literal["none", "gzip", "zstd"]
 Layers = Literal["pack", "stream"]  # a copy, or a recipe: made from the store as read
@@ -130,6 +130,8 @@ class Settings(_Table, frozen=True):
     mirror_listen: tuple[str, ...] = ("127.0.0.1:5001",)
     allow_remote: bool = False
     hosts: tuple[str, ...] = ()  # more names that this machine is asked by
+    # Who is answered besides the daemon's own user and root; names or uids.
+    users: tuple[str | int, ...] | Literal["all"] = ()
     hold: Annotated[float, msgspec.Meta(gt=0)] = 25.0  # seconds: see web.waiting
     source: str = ""  # "": the first of sources, or what is found
     sources: dict[SourceName, Source] = {}
@@ -154,6 +156,11 @@ class Settings(_Table, frozen=True):
         for name in self.sources:
             if name == "latest" or ".." in name:
                 raise ValueError(f"no tag can name a source called {name!r}")
+
+    @property
+    def user_ids(self) -> frozenset[int] | None:
+        """The uids of `users`; None for all."""
+        return None if self.users == "all" else user_ids(self.users)
 
     @property
     def data_path(self) -> Path:
@@ -194,6 +201,10 @@ def load_settings(
         raise ConfigError(
             f"source = {settings.source!r} names no [sources.…] (known: {known})"
         )
+    try:
+        _ = settings.user_ids
+    except LookupError as error:
+        raise ConfigError(f"users: this machine has no user {error}") from error
     return settings
 
 
@@ -240,7 +251,11 @@ def from_environment(
     for where, kind in _options(Settings):
         variable = "NIXERYD_" + "_".join(where).upper()
         if value := environ.get(variable):
-            is_list = typing.get_origin(kind) is tuple
+            is_list = any(
+                typing.get_origin(one) is tuple
+                for one in (kind, *typing.get_args(kind))
+            )
+            is_list = is_list and value != "all"  # of users
             found.append(
                 (variable, where, re.split(r"[,\s]+", value) if is_list else value)
             )

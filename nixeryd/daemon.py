@@ -58,6 +58,7 @@ from nixeryd.store.recovery import recover
 from nixeryd.store.uses import Uses
 from nixeryd.web.app import create_app
 from nixeryd.web.hosts import Policy
+from nixeryd.web.peers import open_peers
 from nixeryd.web.ports import Door
 from nixeryd.web.room import open_rooms, raise_file_limit
 from nixeryd.web.serve import serve
@@ -238,7 +239,16 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             reloading.on(
                 "cache.max_size", take=lambda new: evictor.set_cap(new.cache.cap)
             )
-            adopt_changes(reloading, workshop, builder, registry, apps.values(), limits)
+            peers = stack.enter_context(open_peers(settings.user_ids))
+            adopt_changes(
+                reloading,
+                workshop,
+                builder,
+                registry,
+                apps.values(),
+                limits,
+                peers[Door.MAIN],
+            )
             traffic = Traffic()
             rooms = open_rooms(raise_file_limit())
             nursery.start_soon(
@@ -250,9 +260,15 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             )
             async with trio.open_nursery() as servers:
                 for door, opened in listeners.items():
-                    app = traffic.count(apps[door])
                     servers.start_soon(
-                        partial(serve, app, opened, stop=ending.stop, room=rooms[door])
+                        partial(
+                            serve,
+                            traffic.count(apps[door]),
+                            opened,
+                            stop=ending.stop,
+                            room=rooms[door],
+                            peers=peers[door],
+                        )
                     )
                 notify("READY=1", f"STATUS=Serving {sources.default.place}")
                 on_ready(

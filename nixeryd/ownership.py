@@ -7,6 +7,7 @@ ours, in /tmp above all, and would choose what we serve or overwrite.
 import os
 import pwd
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -20,9 +21,9 @@ def whose(path: Path) -> str | None:
     """
     link, found = path.lstat(), path.stat()
     if stat.S_ISLNK(link.st_mode) and link.st_uid not in {0, os.geteuid()}:
-        return f"is a link that {_name(link.st_uid)} made"
+        return f"is a link that the user {user_name(link.st_uid)} made"
     if found.st_uid != os.geteuid():
-        return f"belongs to {_name(found.st_uid)}"
+        return f"belongs to the user {user_name(found.st_uid)}"
     if found.st_mode & _OTHERS:
         return f"can be written by others (mend it with chmod go-w {path})"
     return None
@@ -45,8 +46,26 @@ def is_strangers(path: Path) -> bool:
     return os.geteuid() not in {0, owner} and owner != 0
 
 
-def _name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return a user's name, or the number of one without a name."""
     try:
-        return f"the user {pwd.getpwuid(uid).pw_name}"
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"the user with the number {uid}"
+        return str(uid)
+
+
+def user_ids(users: Iterable[str | int]) -> frozenset[int]:
+    """Return the uids of users, who are given by name or by uid.
+
+    LookupError says which name is unknown.
+    """
+    return frozenset(map(_user_id, users))
+
+
+def _user_id(user: str | int) -> int:
+    if isinstance(user, int) or user.isdecimal():
+        return int(user)
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError as error:
+        raise LookupError(user) from error

@@ -25,8 +25,10 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from nixeryd.sockdiag import PeerGoneError
 from nixeryd.web.asgi import App
 from nixeryd.web.http11 import Http11, Tasks
+from nixeryd.web.peers import Peers
 from nixeryd.web.sendfile import send_file
 from nixeryd.web.zerocopy import FileData
 
@@ -53,7 +55,10 @@ class Timeouts:
 
 
 class Connection:
-    """Serve one client. `run` raises only on a defect of this program."""
+    """Serve one client. `run` raises only on a defect of this program.
+
+    With `peers`, which user asks is found out first, and has to be one of them.
+    """
 
     def __init__(
         self,
@@ -62,8 +67,10 @@ class Connection:
         *,
         config: Config,
         timeouts: Timeouts,
+        peers: Peers | None = None,
     ) -> None:
-        self._app = ASGIWrapper(app)
+        self._app = app
+        self._peers = peers
         self._stream = stream
         self._config = config
         self._timeouts = timeouts
@@ -85,11 +92,13 @@ class Connection:
         try:
             client = parse_socket_addr(sock.family, sock.getpeername())
             server = parse_socket_addr(sock.family, sock.getsockname())
-        except OSError:
+            uid = self._peers.uid(sock) if self._peers else None
+        except (PeerGoneError, OSError):
             return  # gone between connect and accept
+        app = self._peers.check(self._app, uid) if self._peers else self._app
         async with trio.open_nursery() as nursery:
             self._protocol = Http11(
-                self._app,
+                ASGIWrapper(app),
                 self._config,
                 self._context,
                 Tasks(nursery),

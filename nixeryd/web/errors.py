@@ -14,6 +14,7 @@ import logging
 from nixeryd.exhaustion import EXHAUSTED
 from nixeryd.flight import Stopping
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+from nixeryd.web.asgi import Send
 
 _log = logging.getLogger(__name__)
 
@@ -67,3 +68,20 @@ def error_body(code: str, message: str, detail: object = None) -> bytes:
     if detail is not None:
         entry["detail"] = detail
     return json.dumps({"errors": [entry]}, default=str).encode()
+
+
+async def deny(send: Send, error: RegistryError) -> None:
+    """Answer a request with nothing but an error, and end its connection."""
+    status, body = render_error(error)
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                (b"connection", b"close"),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -16,6 +16,7 @@ from nixeryd.exhaustion import EXHAUSTED
 from nixeryd.web.asgi import App
 from nixeryd.web.connection import Connection, Timeouts
 from nixeryd.web.http11 import make_config
+from nixeryd.web.peers import Peers
 from nixeryd.web.room import MOST, Room
 
 _log = logging.getLogger(__name__)
@@ -52,26 +53,33 @@ async def serve(  # noqa: ASYNC128, PLR0913  it is handed on; what a server is m
     stop: trio.Event,
     room: Room | None = None,
     limits: Limits | None = None,
+    peers: Peers | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` on `listeners`, which are closed at the end, until `stop` is set.
 
     `room` is for all connections; others may share it, or there is one of its own.
+    `peers` says which users are answered; without it all are.
     Then: nothing more is accepted, idle connections end at once, running
     responses get `limits.grace` seconds, and what is left is cut. Cancelling
     cuts at once. OSErrors of accept(2) that mean neither overload nor a client
     that left again are raised.
     """
-    server = _Server(app, limits or Limits(), Room(MOST) if room is None else room)
+    server = _Server(
+        app, limits or Limits(), Room(MOST) if room is None else room, peers
+    )
     await server.run(listeners, stop, task_status)
 
 
 class _Server:
-    def __init__(self, app: App, limits: Limits, room: Room) -> None:
+    def __init__(
+        self, app: App, limits: Limits, room: Room, peers: Peers | None
+    ) -> None:
         self._app = app
         self._limits = limits
         self._config = make_config()
         self._room = room
+        self._peers = peers
         self._open: set[Connection] = set()
 
     async def run(
@@ -94,6 +102,7 @@ class _Server:
     async def _accept(
         self, listener: trio.SocketListener, connections: trio.Nursery
     ) -> None:
+        told = self._peers and self._peers.can_tell(listener.socket)
         async with listener:
             while True:
                 stream = await _accept_one(listener)
@@ -102,6 +111,7 @@ class _Server:
                     stream,
                     config=self._config,
                     timeouts=self._limits.timeouts,
+                    peers=self._peers if told else None,
                 )
                 try:
                     await self._room.enter(connection)

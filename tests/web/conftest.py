@@ -21,6 +21,7 @@ from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App
 from nixeryd.web.hosts import Policy
 from nixeryd.web.listen import open_tcp
+from nixeryd.web.peers import Peers
 from nixeryd.web.ports import Door
 from nixeryd.web.room import Room
 from nixeryd.web.serve import Limits, serve
@@ -145,10 +146,16 @@ class Client(trio.abc.AsyncResource):
 
 @asynccontextmanager
 async def _serving(
-    app: App, *, room: Room | None = None, limits: Limits | None = None
+    app: App,
+    *,
+    room: Room | None = None,
+    limits: Limits | None = None,
+    peers: Peers | None = None,
+    listener: trio.SocketListener | None = None,
 ) -> AsyncIterator[Server]:
     """Serve until the block ends; then drain, which must not hang."""
-    (listener,) = open_tcp(["127.0.0.1:0"])
+    if listener is None:
+        (listener,) = open_tcp(["127.0.0.1:0"])
     server = Server(listener.socket.getsockname()[1], trio.Event())
 
     async def run(task_status: trio.TaskStatus[None]) -> None:
@@ -158,6 +165,7 @@ async def _serving(
             stop=server.stop,
             room=room,
             limits=limits or Limits(),
+            peers=peers,
             task_status=task_status,
         )
         server.stopped.set()

@@ -29,7 +29,7 @@ from nixeryd.nix import closurelist
 from nixeryd.nix.closure import query_closure
 from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.process import Nix, NixDaemonGone
-from nixeryd.nix.realise import DerivationLost, realise
+from nixeryd.nix.realise import DerivationLost, realise, realised
 from nixeryd.nix.roots import Roots, of_manifest
 from nixeryd.sources.source import Source
 from nixeryd.store.blobs import Blobs
@@ -223,14 +223,15 @@ class Workshop:
         # Nothing here may differ between two machines: `store.origins` has what does.
         # https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
         labels = {"org.opencontainers.image.title": image.title}
-        outputs = [out for package in evaluation.packages for out in package.outputs]
         await self._realise(evaluation, hold.roots, progress)
+        packages = realised(evaluation.packages, hold.roots)
+        outputs = [out for package in packages for out in package.outputs]
         closure = await query_closure(self._nix, outputs)
         progress.tell(Phase(phase="pack"))
         if image.is_thin:
             made = await assemble_thin(
                 image,
-                evaluation.packages,
+                packages,
                 closure,
                 nix=self._nix,
                 roots=hold.roots,
@@ -244,7 +245,7 @@ class Workshop:
         else:
             made = await assemble(
                 image,
-                evaluation.packages,
+                packages,
                 closure,
                 labels=labels,
                 popularity=self._popularity,
@@ -255,8 +256,8 @@ class Workshop:
             )
             if any(map(self._blobs.is_streamed, made.blobs)):
                 self._roots.keep(of_manifest(str(made.digest)), hold.roots)
-        packages = {one.attribute: one.outputs for one in evaluation.packages}
-        self._index.insides.add(made.digest, closure, packages)
+        named = {package.attribute: package.outputs for package in packages}
+        self._index.insides.add(made.digest, closure, named)
         return made
 
     async def _realise(

@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from nixeryd.images.names import ImageName
-from nixeryd.nix import progress as nix
+from nixeryd.nix import plan, progress as nix, transfers
 from nixeryd.store.index import StoredManifest
 
 KEPT = 500
@@ -67,6 +67,21 @@ class Totals(_Event, frozen=True, tag="totals"):
     running: int = 0
 
 
+class Fetching(_Event, frozen=True, tag="fetching"):
+    """How many bytes of all store paths have come, and how many are expected."""
+
+    done: int
+    expected: int
+
+
+class Planned(_Event, frozen=True, tag="planned"):
+    """So many derivations will be built, and store paths fetched (`size` in bytes)."""
+
+    builds: int
+    downloads: int
+    size: int
+
+
 class LogLine(_Event, frozen=True, tag="log"):
     """A line of a builder's log, or a message of Nix."""
 
@@ -104,6 +119,8 @@ Event: TypeAlias = (
     | Downloading
     | Downloaded
     | Totals
+    | Fetching
+    | Planned
     | LogLine
     | LayerDone
     | Done
@@ -176,7 +193,7 @@ def done(image: ImageName, manifest: StoredManifest, *, cached: bool) -> Done:
     )
 
 
-def of_nix(event: nix.Event) -> Event | None:  # noqa: PLR0911  a table
+def of_nix(event: nix.Event) -> Event | None:  # noqa: C901, PLR0911  a table
     """Say Nix's event in our words; None if nobody needs to hear it."""
     match event:
         case nix.BuildStarted(drv):
@@ -193,6 +210,10 @@ def of_nix(event: nix.Event) -> Event | None:  # noqa: PLR0911  a table
             return Downloading(path=path, done=done, expected=expected)
         case nix.Totals(kind, done, expected, running, _):
             return Totals(kind=kind, done=done, expected=expected, running=running)
+        case transfers.Transferred(done, expected):
+            return Fetching(done=done, expected=expected)
+        case plan.Planned(builds, downloads, size):
+            return Planned(builds=builds, downloads=downloads, size=size)
         case nix.BuildLog(drv, line):
             name = drv.rpartition("/")[2].partition("-")[2].removesuffix(".drv")
             return LogLine(line=f"{name}> {line}")

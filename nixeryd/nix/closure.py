@@ -19,9 +19,6 @@ from nixeryd.nix import messages
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.nix.storedb import read_closure
 
-# From here on --json alone warns and is to become an error; before it, the flag is one.
-_JSON_FORMAT_SINCE = (2, 33)
-
 
 async def query_closure(nix: Nix, roots: Sequence[str]) -> Closure:
     """Give the closure of store paths that are valid; raises `NixerydError`."""
@@ -46,7 +43,7 @@ async def _query(nix: Nix, what: str, which: Sequence[str]) -> Closure:
         "nix-command",
         "path-info",
         "--json",
-        *(["--json-format", "1"] if nix.version >= _JSON_FORMAT_SINCE else []),
+        *(["--json-format", "1"] if nix.has_json_format else []),
         *which,
     ]
     try:

@@ -9,7 +9,7 @@ root only what is built. `realise` notices if one was collected in between.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,6 @@ from typing import Any
 import trio
 
 from nixeryd.images.errors import ErrorCode, RegistryError
-from nixeryd.nix import messages
 from nixeryd.nix.hints import nearest
 from nixeryd.nix.packageset import EvaluationFailed, PackageSet
 from nixeryd.nix.process import Nix, NixFailed
@@ -31,7 +30,8 @@ class ResolvedPackage:
     """One package as evaluated; nothing is built yet.
 
     `attribute` is the name asked for; `outputs` are the store paths to install,
-    in the order of `output_names`; `name` is the derivation's, with version.
+    in the order of `output_names`, or placeholders (`is_floating`);
+    `name` is the derivation's, with version.
     """
 
     attribute: str
@@ -40,6 +40,15 @@ class ResolvedPackage:
     output_names: tuple[str, ...]
     name: str
     main_program: str | None
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether nobody knows the outputs' paths before they are built.
+
+        So with content-addressed derivations: `outputs` are placeholders until then.
+        """
+        store = self.drv_path.rpartition("/")[0] + "/"
+        return not all(path.startswith(store) for path in self.outputs)
 
     @property
     def installable(self) -> str:
@@ -96,12 +105,12 @@ async def evaluate(
             await query([])
         except NixFailed as error:
             raise EvaluationFailed(
-                f"{called} does not evaluate: {messages.error_message(error.stderr)}"
+                f"{called} does not evaluate: {package_set.explain(nix, error)}"
             ) from error
         answers = {name: {"status": "failed"} for name in packages}
 
     failed = [name for name in packages if answers[name]["status"] == "failed"]
-    answers |= await _one_by_one(query, failed)
+    answers |= await _one_by_one(query, failed, partial(package_set.explain, nix))
 
     problems: list[_Problem] = []
     resolved: list[ResolvedPackage] = []
@@ -138,12 +147,13 @@ async def _query(
             "system": system,
             "catch": "yes" if catch else "no",
         },
+        trace=not catch,
     )
     return answers
 
 
 async def _one_by_one(
-    query: "partial[Any]", names: Sequence[str]
+    query: "partial[Any]", names: Sequence[str], explain: Callable[[NixFailed], str]
 ) -> dict[str, dict[str, Any]]:
     answers: dict[str, dict[str, Any]] = {}
     limiter = trio.CapacityLimiter(_AT_ONCE)
@@ -153,8 +163,7 @@ async def _one_by_one(
             try:
                 answers[name] = (await query([name], catch=False))[name]
             except NixFailed as error:
-                message = messages.error_message(error.stderr)
-                answers[name] = {"status": "failed", "message": message}
+                answers[name] = {"status": "failed", "message": explain(error)}
 
     async with trio.open_nursery() as nursery:
         for name in names:

@@ -14,7 +14,8 @@ import trio
 
 from nixeryd import paths
 from nixeryd.images.errors import ErrorCode, RegistryError
-from nixeryd.nix.process import Nix
+from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.nix.reasons import explain
 
 _FLAKES = ("--option", "experimental-features", "nix-command flakes")
 
@@ -52,10 +53,18 @@ class PackageSet:
         if self.path is not None and not await trio.Path(self.path).exists():
             raise EvaluationFailed(f"the package source {self.called} does not exist")
 
-    async def ask(self, nix: Nix, file: str, arguments: Mapping[str, str]) -> Any:
+    async def ask(
+        self,
+        nix: Nix,
+        file: str,
+        arguments: Mapping[str, str],
+        *,
+        trace: bool = False,
+    ) -> Any:
         """Evaluate one of our own files, which gets the set and these strings.
 
-        Gives its JSON; derivations on the way are written. Raises `NixFailed`, or
+        Return its JSON; derivations on the way are written. With `trace`, errors come
+        with all that led to them, for `explain`. Raises `NixFailed`, or
         `EvaluationFailed` if it takes too long.
         """
         # nix-instantiate wants an absolute path, or takes it for one of <…>.
@@ -73,10 +82,18 @@ class PackageSet:
             str(paths.nix_dir() / file),
             *strings,
             *(_FLAKES if self.flake is not None else ()),
+            *(["--show-trace"] if trace and nix.has_causes_last else ()),
         ]
         with trio.move_on_after(nix.limits.deadline):
             return json.loads(await nix.run(command, limits=nix.limits))
         raise EvaluationFailed(
             f"{self.called} takes more than {nix.limits.seconds} s to evaluate: it may"
             " not end at all; if it does, raise nix.evaluation_timeout"
+        )
+
+    def explain(self, nix: Nix, error: NixFailed) -> str:
+        """Say why Nix failed to evaluate, and where in the set."""
+        place = None if self.path is None else str(self.path.absolute())
+        return explain(
+            error.stderr, error.status, memory=nix.limits.memory, source=place
         )

@@ -46,6 +46,11 @@ class NixDaemonGone(NixerydError):  # noqa: N818  what happened, not what it is
         )
 
 
+# From here on `nix … --json` alone warns and is to become an error; before it, and in
+# Lix, whose 2.90 and later grew out of Nix 2.18, the flag is one.
+_JSON_FORMAT_SINCE = (2, 33)
+
+
 @dataclass(frozen=True, slots=True)
 class Nix:
     """An installed Nix, and how to call it. `open_nix` makes one.
@@ -62,6 +67,21 @@ class Nix:
     environment: Mapping[str, str] = field(default_factory=dict)
     offline: Offline = field(default_factory=Offline)
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def is_lix(self) -> bool:
+        """Whether this is Lix, whose version numbers are its own."""
+        return "lix" in self.fork.split(",")[0]
+
+    @property
+    def has_json_format(self) -> bool:
+        """Whether the `nix` command has to be told which JSON is meant."""
+        return not self.is_lix and self.version >= _JSON_FORMAT_SINCE
+
+    @property
+    def has_causes_last(self) -> bool:
+        """Whether a trace ends with the error, so that its last lines are enough."""
+        return self.is_lix or self.version >= (2, 20)
 
     @property
     def is_remote(self) -> bool:

@@ -5,22 +5,34 @@ are left out, wrong shapes too, and lines that are no JSON are passed through as
 messages. Activities have an id when they start and only the id afterwards;
 `ProgressReader` remembers which is which.
 
+A message's level is no guide: whatever a Nix daemon says arrives at level 0, warnings
+included. An error is what begins with "error:", in all versions and forks so far.
+
 Pure: lines in, events out.
 """
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from nixeryd.nix.messages import strip_control
+from nixeryd.nix.plan import Planned, PlanReader
+from nixeryd.nix.transfers import Transferred, Transfers
 
 _PREFIX = "@nix "
 
 # Activity and result types (enum ActivityType, ResultType). 109 and 110 mean
 # other things in Determinate Nix and are not read.
-_COPY_PATH, _BUILDS, _BUILD, _COPY_PATHS = 100, 104, 105, 103
-_LOG_LINE, _PHASE, _PROGRESS = 101, 104, 105
+_COPY_PATH, _TRANSFER, _REALISE, _COPY_PATHS, _BUILDS, _BUILD = (
+    100,
+    101,
+    102,
+    103,
+    104,
+    105,
+)
+_LOG_LINE, _PHASE, _PROGRESS, _SET_EXPECTED = 101, 104, 105, 106
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,17 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferStarted:
+    """A file comes over the network: a NAR, what a cache knows of a path, a source.
+
+    `is_builds` if a builder asked for it.
+    """
+
+    url: str
+    is_builds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """Something Nix says. `level` 0 is an error, 1 a warning, 3 and more news."""
 
@@ -99,30 +122,65 @@ Event = (
     | DownloadProgress
     | DownloadStopped
     | Totals
+    | TransferStarted
+    | Transferred
+    | Planned
     | Message
 )
 EventCallback = Callable[[Event], None]
 
-_NEWS = 3
+ERROR: Final = 0
+WARNING: Final = 1
+_NEWS: Final = 3
 # Characters. Builds keep hundreds of events, and a builder may say anything.
 _LONGEST_LINE = 4000
 _LONGEST_PHASE = 100
 _LONGEST = 16_000  # a message with all its traces
 
 
+@dataclass(frozen=True, slots=True)
+class _Activity:
+    kind: int
+    subject: str
+    parent: int
+
+
+_NONE: Final = _Activity(0, "", 0)
+
+
 class ProgressReader:
     """Reads one Nix process's lines; keeps what is going on between them."""
 
     def __init__(self) -> None:
-        self._activities: dict[int, tuple[int, str]] = {}  # id: (type, subject)
+        self._activities: dict[int, _Activity] = {}
+        self._results: dict[tuple[int, int], object] = {}
+        self._transfers = Transfers()
+        self._plan = PlanReader()
+        self._building = 0
 
     def __repr__(self) -> str:
         return f"<ProgressReader [{len(self._activities)} running]>"
 
+    @property
+    def planned(self) -> Planned:
+        """What Nix has said that it is going to do."""
+        return self._plan.planned
+
+    @property
+    def awaited(self) -> str | None:
+        """The URL or store path that Nix waits for while it builds nothing, if any."""
+        if self._building:
+            return None
+        found = [a for a in self._activities.values() if a.kind == _TRANSFER] or [
+            a for a in self._activities.values() if a.kind == _COPY_PATH
+        ]
+        return found[0].subject if found else None
+
     def feed(self, line: str) -> Event | None:
-        """Read one line of standard error; None if it says nothing to us."""
+        """Read one line of standard error; None if it says nothing new to us."""
         if not line.startswith(_PREFIX):
             text = _line(line)
+            self._plan.feed(text)
             return Message(_NEWS, text) if text.strip() else None
         try:
             return self._read(json.loads(line.removeprefix(_PREFIX)))
@@ -138,42 +196,88 @@ class ProgressReader:
             case "result":
                 return self._result(entry)
             case "msg":
-                return Message(int(entry["level"]), _line(str(entry["msg"]), _LONGEST))
+                return self._message(int(entry["level"]), str(entry["msg"]))
         return None
+
+    def _message(self, level: int, said: str) -> Message:
+        text = _line(said, _LONGEST)
+        if level == ERROR and not text.lstrip().startswith("error:"):
+            level = WARNING
+        self._plan.feed(text)
+        return Message(level, text)
 
     def _start(self, entry: dict[str, Any]) -> Event | None:
         kind = entry["type"]
-        if kind in (_BUILDS, _COPY_PATHS):
-            self._activities[entry["id"]] = (kind, "")
-        elif kind in (_BUILD, _COPY_PATH):
-            subject = str(entry["fields"][0])
-            self._activities[entry["id"]] = (kind, subject)
-            if kind == _BUILD:
-                return BuildStarted(subject)
-            return DownloadStarted(subject, str(entry["fields"][1]))
-        return None
+        fields = entry.get("fields", ())
+        subject = str(fields[0]) if kind in (_BUILD, _COPY_PATH, _TRANSFER) else ""
+        activity = _Activity(kind, subject, int(entry.get("parent", 0)))
+        started: Event | None = None
+        match kind:
+            case 105:
+                started = BuildStarted(subject)
+            case 100:
+                started = DownloadStarted(subject, str(fields[1]))
+            case 101:
+                parent = self._activities.get(activity.parent, _NONE)
+                started = TransferStarted(subject, is_builds=parent.kind == _BUILD)
+            case 104:
+                # The plan comes before all work, and once.
+                started = self._plan.finish(self._transfers)
+            case 102 | 103:
+                pass
+            case _:
+                return None
+        self._activities[entry["id"]] = activity
+        return started
 
     def _stop(self, number: int) -> Event | None:
-        kind, subject = self._activities.pop(number, (0, ""))
-        if kind == _BUILD:
-            return BuildStopped(subject)
-        if kind == _COPY_PATH:
-            return DownloadStopped(subject)
+        activity = self._activities.pop(number, _NONE)
+        self._results.pop((number, _PROGRESS), None)
+        if activity.kind == _BUILD:
+            return BuildStopped(activity.subject)
+        if activity.kind == _COPY_PATH:
+            return DownloadStopped(activity.subject)
         return None
 
     def _result(self, entry: dict[str, Any]) -> Event | None:
-        kind, subject = self._activities[entry["id"]]
+        number, kind = entry["id"], entry["type"]
+        activity = self._activities[number]
         fields = entry["fields"]
-        match kind, entry["type"]:
-            case (105, 101):
-                return BuildLog(subject, _line(str(fields[0])))
-            case (105, 104):
-                return BuildPhase(subject, _line(str(fields[0]), _LONGEST_PHASE))
-            case (100, 105):
-                return DownloadProgress(subject, int(fields[0]), int(fields[1]))
-            case (104 | 103, 105):
-                name = "builds" if kind == _BUILDS else "downloads"
-                return Totals(name, *(int(number) for number in fields[:4]))
+        if kind in (_PROGRESS, _SET_EXPECTED):
+            # curl tells many times a second how far it is, moved or not.
+            slot = (number, kind if kind == _PROGRESS else -int(fields[0]))
+            if self._results.get(slot) == fields:
+                return None
+            self._results[slot] = fields
+        match kind:
+            case 105:
+                return self._progress(number, activity, fields)
+            case 106 if activity.kind == _REALISE:
+                return self._transfers.expect(int(fields[0]), int(fields[1]))
+            case 101 if activity.kind == _BUILD:
+                return BuildLog(activity.subject, _line(str(fields[0])))
+            case 104 if activity.kind == _BUILD:
+                phase = _line(str(fields[0]), _LONGEST_PHASE)
+                return BuildPhase(activity.subject, phase)
+        return None
+
+    def _progress(
+        self, number: int, activity: _Activity, fields: list[Any]
+    ) -> Event | None:
+        done, expected, running, failed = (int(field) for field in fields[:4])
+        match activity.kind:
+            case 100:
+                self._transfers.copied(number, done)
+                return DownloadProgress(activity.subject, done, expected)
+            case 101:
+                parent = self._activities.get(activity.parent, _NONE)
+                if parent.kind == _COPY_PATH:
+                    return self._transfers.transferred(number, done)
+            case 103:
+                return Totals("downloads", done, expected, running, failed)
+            case 104:
+                self._building = running
+                return Totals("builds", done, expected, running, failed)
         return None
 
 

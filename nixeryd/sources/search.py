@@ -6,20 +6,22 @@ only the few that are shown are, and that is remembered while the daemon runs.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 import trio
 
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.search import NESTED, Match, search
-from nixeryd.nix import messages
 from nixeryd.nix.packageset import EvaluationFailed, PackageSet
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.sources.source import Configured, Searchable
+
+log = structlog.get_logger()
 
 _REMEMBERED = 2000  # descriptions
 
@@ -118,12 +120,31 @@ class Search:
                 return await self._query(found, names, NESTED)
             except NixFailed as error:
                 if names:
-                    raise _failure(found, error) from error
+                    raise self._failure(found, error) from error
             try:
-                # A nested set may break off all: then without them.
-                return await self._query(found, names, ())
+                listed: list[str] = await self._query(found, names, ())
             except NixFailed as error:
-                raise _failure(found, error) from error
+                raise self._failure(found, error) from error
+            return listed + await self._list_each(found, frozenset(listed))
+
+    async def _list_each(self, found: PackageSet, top: Collection[str]) -> list[str]:
+        """List the nested sets one by one: one of them breaks off the evaluation."""
+        listed: list[str] = []
+        for nested in NESTED:
+            if nested not in top:
+                continue
+            try:
+                names: list[str] = await self._query(found, [], (nested,))
+            except NixFailed as error:
+                why = found.explain(self._nix, error)
+                log.warning("not searched", set=f"{found.called}: {nested}", error=why)
+            else:
+                listed += [name for name in names if name.startswith(f"{nested}.")]
+        return listed
+
+    def _failure(self, found: PackageSet, error: NixFailed) -> EvaluationFailed:
+        why = found.explain(self._nix, error)
+        return EvaluationFailed(f"{found.called} does not evaluate: {why}")
 
     async def _query(
         self, found: PackageSet, names: Sequence[str], nested: Sequence[str]
@@ -134,11 +155,6 @@ class Search:
             "nested": json.dumps(nested),
         }
         return await found.ask(self._nix, "search.nix", arguments)
-
-
-def _failure(found: PackageSet, error: NixFailed) -> EvaluationFailed:
-    told = messages.error_message(error.stderr)
-    return EvaluationFailed(f"{found.called} does not evaluate: {told}")
 
 
 def _read(file: Path) -> _Names | None:

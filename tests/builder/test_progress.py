@@ -6,6 +6,8 @@ import trio
 from nixeryd.builder import progress as events
 from nixeryd.builder.progress import Progress, of_nix
 from nixeryd.nix import progress as nix
+from nixeryd.nix.plan import Planned
+from nixeryd.nix.transfers import Transferred
 
 DRV = "/nix/store/0000-hello-2.12.drv"
 PATH = "/nix/store/1111-hello-2.12"
@@ -28,6 +30,9 @@ PATH = "/nix/store/1111-hello-2.12"
             nix.Totals("builds", 1, 5, 2, 0),
             events.Totals(kind="builds", done=1, expected=5, running=2),
         ),
+        (Transferred(3, 7), events.Fetching(done=3, expected=7)),
+        (Planned(2, 5, 70, 90), events.Planned(builds=2, downloads=5, size=70)),
+        (nix.TransferStarted("http://cache/nar"), None),
         (nix.Message(0, "error: no"), events.LogLine(line="error: no")),
         (nix.Message(1, "warning: old"), events.LogLine(line="warning: old")),
         (nix.Message(3, "copying"), None),

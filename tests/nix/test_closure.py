@@ -4,8 +4,10 @@ import pytest
 
 from nixeryd.images.closures import PathInfo
 from nixeryd.images.errors import NixerydError
-from nixeryd.nix.closure import parse_path_info, query_closure
+from nixeryd.nix.closure import parse_path_info, query_closure, query_store
 from nixeryd.nix.evaluate import evaluate
+from nixeryd.nix.installation import parse_version
+from nixeryd.nix.process import Nix
 from nixeryd.nix.realise import realise
 
 STORE = "/nix/store/"
@@ -84,6 +86,25 @@ async def test_the_closure_of_a_built_package_is_read(nix, sets, system, tmp_pat
     assert closure[program].references == ()
     assert all(info.nar_size > 0 for info in closure.values())
     assert len({info.nar_hash for info in closure.values()}) == len(closure)
+
+
+@pytest.mark.parametrize(
+    ("said", "flagged"),
+    [
+        ("nix (Nix) 2.32.4", False),
+        ("nix (Nix) 2.33", True),
+        ("nix (Lix, like Nix) 2.93.3", False),
+        ("nix (Determinate Nix 3.8.0) 2.30.1", False),
+        ("nix (Determinate Nix 3.15.1) 2.33.0", True),
+    ],
+)
+async def test_the_json_that_is_meant_is_named_where_it_can_be(said, flagged, tmp_path):
+    fork, version = parse_version(said)
+    program = tmp_path / "nix"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said; echo []')
+    program.chmod(0o755)
+    assert await query_store(Nix(tmp_path, version, fork)) == []
+    assert ("--json-format" in (tmp_path / "said").read_text()) is flagged
 
 
 async def test_the_closure_of_nothing_is_empty(nix):

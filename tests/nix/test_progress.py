@@ -14,7 +14,9 @@ from nixeryd.nix.progress import (
     Message,
     ProgressReader,
     Totals,
+    TransferStarted,
 )
+from nixeryd.nix.transfers import Transferred
 
 DRV = "/nix/store/00000000000000000000000000000000-hello-1.0.drv"
 PATH = "/nix/store/00000000000000000000000000000000-hello-1.0"
@@ -70,6 +72,7 @@ def read(*entries):
             ],
             [
                 DownloadStarted(PATH, "https://cache.example"),
+                TransferStarted("https://cache.example/nar/x"),
                 DownloadProgress(PATH, 4096, 8192),
                 DownloadStopped(PATH),
             ],
@@ -88,7 +91,46 @@ def read(*entries):
         pytest.param(
             [{"action": "msg", "level": 0, "msg": "\x1b[31;1merror:\x1b[0m no"}],
             [Message(0, "error: no")],
-            id="a message",
+            id="an error",
+        ),
+        pytest.param(
+            [
+                {"action": "msg", "level": 0, "msg": "warning: a daemon says so"},
+                {"action": "msg", "level": 0, "msg": "error (ignored): no lock"},
+                {"action": "msg", "level": 0, "msg": "this, too, comes by a daemon"},
+                {"action": "msg", "level": 3, "msg": "error: of little weight"},
+            ],
+            [
+                Message(1, "warning: a daemon says so"),
+                Message(1, "error (ignored): no lock"),
+                Message(1, "this, too, comes by a daemon"),
+                Message(3, "error: of little weight"),
+            ],
+            id="what is no error, whatever its level",
+        ),
+        pytest.param(
+            [
+                start(2, 102),
+                result(2, 106, 101, 5000),
+                {**start(8, 100, PATH, "https://cache.example", "local")},
+                {**start(9, 101, "https://cache.example/nar/x"), "parent": 8},
+                {**start(10, 101, "https://cache.example/nar/y"), "parent": 8},
+                result(9, 105, 100, 300, 0, 0),
+                result(9, 105, 100, 300, 0, 0),
+                result(10, 105, 50, 60, 0, 0),
+                stop(9),
+                result(10, 105, 60, 60, 0, 0),
+            ],
+            [
+                Transferred(0, 5000),
+                DownloadStarted(PATH, "https://cache.example"),
+                TransferStarted("https://cache.example/nar/x"),
+                TransferStarted("https://cache.example/nar/y"),
+                Transferred(100, 5000),
+                Transferred(150, 5000),
+                Transferred(160, 5000),
+            ],
+            id="bytes of all downloads, and nothing where nothing has moved",
         ),
         pytest.param(
             [

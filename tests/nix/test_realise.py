@@ -10,8 +10,9 @@ from nixeryd import process
 from nixeryd.images.errors import ErrorCode
 from nixeryd.nix import realise as nix_realise
 from nixeryd.nix.evaluate import evaluate
+from nixeryd.nix.listener import Listener
 from nixeryd.nix.progress import BuildLog, BuildStarted, BuildStopped
-from nixeryd.nix.realise import BuildFailed, DerivationLost, _Listener, realise
+from nixeryd.nix.realise import BuildFailed, DerivationLost, realise
 from nixeryd.nix.roots import Roots
 
 
@@ -114,7 +115,7 @@ DRV = "/nix/store/00000000000000000000000000000000-app-1.0.drv"
     ],
 )
 def test_a_log_is_told_once(said, reason):
-    listener = _Listener(None)
+    listener = Listener(None)
     for entry in (
         {"action": "start", "id": 1, "type": 105, "fields": [DRV, "", 1, 1]},
         {"action": "result", "id": 1, "type": 101, "fields": ["cc: no"]},
@@ -129,7 +130,7 @@ def test_a_log_is_told_once(said, reason):
 
 
 def test_without_an_error_what_was_said_is_the_reason():
-    listener = _Listener(None)
+    listener = Listener(None)
     listener.feed("sh: something odd")
     failure = listener.failure()
     assert failure.message == "building the packages failed: sh: something odd"

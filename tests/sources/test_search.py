@@ -99,9 +99,19 @@ async def test_an_edit_is_seen(open_search, directory, evaluations):
 
 async def test_one_that_breaks_off_evaluation_hides_no_other(open_search, directory):
     write(directory, 'hello-abort = abort "no"; python3Packages = abort "no";')
-    found = await open_search().find("hello", 2, describe=True)
-    assert [package.name for package in found] == ["hello", "hello-abort"]
+    found = await open_search().find("hello", 3, describe=True)
+    assert [package.name for package in found] == [
+        "hello",
+        "haskellpackages.hello",
+        "hello-abort",
+    ]
     assert found[0].description == ""
+
+
+async def test_a_nested_set_that_breaks_off_hides_no_other_set(open_search, directory):
+    write(directory, 'python3Packages = abort "no";')
+    found = await open_search().find("hello", 10, describe=False)
+    assert "haskellPackages.hello" in [package.attribute for package in found]
 
 
 async def test_a_source_that_does_not_evaluate_says_why(open_search, directory):

@@ -23,6 +23,7 @@ from nixeryd.ownership import anyone_can_write, user_ids
 
 Compression = Literal["none", "gzip", "zstd"]
 Layers = Literal["pack", "stream"]  # a copy, or a recipe: made from the store as read
+LogLevel = Literal["debug", "info", "warning", "error"]
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
 ENVIRONMENT = "the environment"
 COMMAND_LINE = "the command line"
@@ -151,6 +152,7 @@ class Settings(_Table, frozen=True):
     offline: bool = False
     engine: str = ""  # that `run` calls, such as "podman"; "": what is there
     log_format: Literal["text", "json"] = "text"
+    log_level: LogLevel = "info"
 
     def __post_init__(self) -> None:
         for name in self.sources:

@@ -1,6 +1,7 @@
 """What the command line and the page ask of the daemon: its state, and pulls."""
 
 import os
+import platform
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -25,10 +26,10 @@ from nixeryd.cache.scrubbing import Scrubber
 from nixeryd.images.descriptors import Platform
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
-from nixeryd.images.metrics import Gauge, gauge, render_metrics
 from nixeryd.images.routes import Nix, Upstream
 from nixeryd.keeper import Keeper
 from nixeryd.live import Live
+from nixeryd.metrics import COUNTERS, Gauge, gauge, render_metrics
 from nixeryd.mirror import progress as pulls
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.prefetch import Prefetch, Wanted
@@ -149,7 +150,7 @@ class Control:
         return {"changed": outcome.changed, "needs_restart": outcome.needs_restart}
 
     def metrics(self) -> str:
-        """Give the same in numbers, in Prometheus' text format."""
+        """Return the metrics in Prometheus' text format."""
         limits = [
             ({"upstream": upstream.name}, upstream.rate_limit)
             for upstream in self._mirror.upstreams
@@ -157,8 +158,33 @@ class Control:
         ]
         runs = self._builder.runs()
         queued = sum(run.is_queued for run in runs)
+        cap = self._evictor.cap
         return render_metrics(
             [
+                Gauge(
+                    "nixeryd_build_info",
+                    "1; the labels tell what runs.",
+                    [
+                        (
+                            {
+                                "version": __version__,
+                                "python": platform.python_version(),
+                                "nix": self._nix,
+                            },
+                            1,
+                        )
+                    ],
+                ),
+                Gauge(
+                    "nixeryd_cache_bytes",
+                    "Size of all blobs in the cache.",
+                    [({}, self._evictor.total)],
+                ),
+                Gauge(
+                    "nixeryd_cache_cap_bytes",
+                    "Size at which eviction begins (cache.max_size).",
+                    [({}, cap)],
+                ),
                 gauge("nixeryd_offline", "1 if it is.", self._mirror.offline.on),
                 gauge(
                     "nixeryd_tasks",
@@ -187,6 +213,7 @@ class Control:
                     "When it said so, since the epoch.",
                     [(on, quota.seen) for on, quota in limits],
                 ),
+                *COUNTERS,
             ]
         )
 

@@ -7,8 +7,12 @@ from typing import Literal
 import structlog
 
 
-def set_up_logging(log_format: Literal["text", "json"]) -> None:
-    """Send everything to standard error, as lines for people or as JSON."""
+def set_up_logging(
+    log_format: Literal["text", "json"],
+    log_level: Literal["debug", "info", "warning", "error"] = "info",
+) -> None:
+    """Send records of a level and above to standard error, as text or as JSON."""
+    level = logging.getLevelNamesMapping()[log_level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=log_format == "json"),
@@ -16,8 +20,7 @@ def set_up_logging(log_format: Literal["text", "json"]) -> None:
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        cache_logger_on_first_use=True,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     renderer: structlog.typing.Processor
     if log_format == "json":
@@ -34,6 +37,6 @@ def set_up_logging(log_format: Literal["text", "json"]) -> None:
     )
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
     # One line per upstream request is for debugging, and would show signed URLs.
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -19,7 +19,8 @@ async def test_it_ends_after_the_last_request_and_not_before(autojump_clock):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(end_when_idle, ending, traffic, lambda: 10, lambda: False)
         await trio.sleep(9)
-        nursery.start_soon(counted, {}, None, None)
+        scope = {"type": "http", "path": "/", "method": "GET", "client": None}
+        nursery.start_soon(counted, scope, None, None)
         await trio.sleep(91)
         assert not ending.stop.is_set()
         leave.set()

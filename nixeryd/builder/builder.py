@@ -33,6 +33,7 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.names import ImageName, NamePolicy, parse_image
 from nixeryd.images.served import BlobFile, Manifest, Patience, StillBuilding
+from nixeryd.metrics import BUILD_SECONDS, BUILDS
 from nixeryd.nix.realise import BuildFailed
 from nixeryd.nix.roots import Roots
 from nixeryd.sources.source import Source
@@ -284,6 +285,7 @@ class Builder:
             if not error.is_passing:
                 key = (run.image.key, run.tag, run.seen)
                 self._failures.remember(key, told, seconds)
+            BUILDS.inc("failed")
             bound.warning("build failed", error=told.message)
             run.progress.tell(events.Failed(message=told.message))
             if told.code is ErrorCode.DENIED:  # else only the name was wrong
@@ -297,11 +299,14 @@ class Builder:
             self._tag(run.image, run.tag, digest, build.origin)
             if not build.cached:  # nor kept for its manifest: see `builder.build`
                 self._roots.keep((run.image.key, run.tag), roots)
+        seconds = trio.current_time() - run.since
+        if build.cached:
+            BUILDS.inc("cached")
+        else:
+            BUILDS.inc("built")
+            BUILD_SECONDS.observe(seconds)
         bound.info(
-            "built",
-            digest=str(digest),
-            cached=build.cached,
-            seconds=round(trio.current_time() - run.since, 3),
+            "built", digest=str(digest), cached=build.cached, seconds=round(seconds, 3)
         )
         run.progress.tell(done(run.image, build.manifest, cached=build.cached))
         return build

@@ -13,12 +13,14 @@ import json
 import os
 from collections.abc import Callable, Sequence
 
+import structlog
 import trio
 
 from nixeryd.images import tar
 from nixeryd.images.closures import Closure
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor, layer_media_type
+from nixeryd.metrics import LAYERS
 from nixeryd.packing import (
     Packed,
     Sink,
@@ -31,6 +33,8 @@ from nixeryd.store.blobs import Blobs, Staged
 from nixeryd.store.index import Index
 from nixeryd.store.leases import Lease
 from nixeryd.store.locks import KeyedLocks
+
+log = structlog.get_logger()
 
 _Pack = Callable[[Sink], Packed]
 
@@ -93,6 +97,8 @@ class Layers:
             known = self._index.layer(key)
             if known and self._blobs.size(known.digest) == known.size:
                 lease.add(known.digest)
+                LAYERS.inc("found")
+                _log_layer("layer found", known, paths)
                 return known, True
             packed = await self._store(pack, lease)
             layer = LayerDescriptor(
@@ -102,6 +108,8 @@ class Layers:
                 media_type=layer_media_type(self._compression),
             )
             self._index.add_layer(key, layer, paths)
+            LAYERS.inc("packed")
+            _log_layer("layer packed", layer, paths)
             return layer, False
 
     async def _store(self, pack: _Pack, lease: Lease) -> Packed:
@@ -118,6 +126,10 @@ class Layers:
             staged.commit_recipe(packed.digest, packed.size)
         else:
             staged.commit(packed.digest)
+
+
+def _log_layer(event: str, layer: LayerDescriptor, paths: Sequence[str]) -> None:
+    log.debug(event, digest=str(layer.digest), bytes=layer.size, paths=list(paths))
 
 
 def layer_key(contents: object, compression: str) -> str:

@@ -31,6 +31,7 @@ from nixeryd.images.retention import (
     plan_removal,
 )
 from nixeryd.images.sizes import render_size
+from nixeryd.metrics import EVICTED_BYTES
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import Index
@@ -201,10 +202,12 @@ class Evictor:
             if is_complete:
                 break
         if done.blobs or done.manifests:
+            EVICTED_BYTES.inc(by=done.freed)
             log.info(
                 "evicted",
                 freed=render_size(done.freed),
                 left=render_size(done.left),
+                blobs=done.blobs,
                 images=[str(name) for name in done.names],
             )
         return done

@@ -10,6 +10,7 @@ import click
 from nixeryd.cli.main import settings_options
 
 if TYPE_CHECKING:
+    from nixeryd.config import Settings
     from nixeryd.daemon import Ready
 
 
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
     "--allow-remote", is_flag=True, help="Let others reach it; there is no password."
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]))
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="At debug there is a line for each request.",
+)
 @settings_options
 def serve(
     config: Path | None,
@@ -65,8 +71,12 @@ def serve(
         flags |= {"source": "nixpkgs", "sources": {"nixpkgs": {"path": str(nixpkgs)}}}
     load = partial(load_settings, config, flags=flags)
     reloading = Reloading(load(), load)
-    set_up_logging(reloading.settings.log_format)
-    reloading.on("log_format", take=lambda new: set_up_logging(new.log_format))
+
+    def use(settings: "Settings") -> None:
+        set_up_logging(settings.log_format, settings.log_level)
+
+    use(reloading.settings)
+    reloading.on("log_format", "log_level", take=use)
     trio.run(run_daemon, reloading, _announce)
 
 

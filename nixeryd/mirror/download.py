@@ -177,6 +177,8 @@ class Download:
 class ArrivingBlob:
     """A download as the web layer serves it (`nixeryd.web.ports.LiveBlob`)."""
 
+    made_from = "upstream"
+
     def __init__(self, download: Download, size: int) -> None:
         self._download = download
         self.size = size

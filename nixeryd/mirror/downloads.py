@@ -20,6 +20,7 @@ from nixeryd.flight import Stopping
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.served import FilePath
+from nixeryd.metrics import UPSTREAM_BYTES
 from nixeryd.mirror.download import Download
 from nixeryd.mirror.pieces import BUFFERED, Pieces
 from nixeryd.store.blobs import Blobs, Staged
@@ -184,7 +185,9 @@ class Downloads:
         # All there is: one trip to a thread for many pieces if they come fast.
         while taken := await pieces.take():
             await trio.to_thread.run_sync(write, taken, limiter=self._hashing)
-            download.note(arrived=sum(map(len, taken)))
+            arrived = sum(map(len, taken))
+            UPSTREAM_BYTES.inc(download.place.upstream, by=arrived)
+            download.note(arrived=arrived)
 
     async def _receive(
         self,

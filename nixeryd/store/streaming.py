@@ -48,6 +48,8 @@ _checks = KeyedLocks()
 class StreamedBlob:
     """A recipe as the web layer serves it (`nixeryd.web.ports.LiveBlob`)."""
 
+    made_from = "store"
+
     def __init__(self, recipes: Recipes, recipe: Recipe) -> None:
         self.recipes = recipes
         self.recipe = recipe

@@ -7,7 +7,8 @@ from hypercorn.typing import (
     ASGIFramework as App,
     ASGIReceiveCallable as Receive,
     ASGISendCallable as Send,
+    ASGISendEvent as Event,
     Scope,
 )
 
-__all__ = ["App", "Receive", "Scope", "Send"]
+__all__ = ["App", "Event", "Receive", "Scope", "Send"]

@@ -14,9 +14,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
-from hypercorn.typing import ASGISendEvent, HTTPScope
+from hypercorn.typing import HTTPScope
 
-from nixeryd.web.asgi import Send
+from nixeryd.metrics import BLOB_BYTES
+from nixeryd.web.asgi import Event, Send
 from nixeryd.web.bodies import FileBody
 from nixeryd.web.errors import describe
 from nixeryd.web.zerocopy import FileData, ZeroCopySend
@@ -41,6 +42,7 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes | FileBody | Pieces = field(default=b"")
+    blob_origin: str = ""  # for metrics, where the bytes of a blob come from
 
     @classmethod
     def of_bytes(
@@ -66,7 +68,24 @@ async def exchange(
         answered = await answer(_request(scope))
     except Exception as error:  # noqa: BLE001  whatever it is, the client is told
         answered = Answer.of_bytes(*describe(error))
-    await _send(answered, send, has_body=scope["method"] != "HEAD")
+    has_body = scope["method"] != "HEAD"
+    if answered.blob_origin and has_body:
+        send = _counting(send, answered.blob_origin)
+    await _send(answered, send, has_body=has_body)
+
+
+def _counting(send: Send, origin: str) -> Send:
+    """Wrap `send` so that the bytes of a blob are counted once they are sent."""
+
+    async def counted(event: Event) -> None:
+        await send(event)
+        match event:
+            case {"type": "http.response.body", "body": bytes(body)}:
+                BLOB_BYTES.inc(origin, by=len(body))
+            case {"type": "http.response.zerocopysend", "count": int(count)}:
+                BLOB_BYTES.inc(origin, by=count)
+
+    return counted
 
 
 def _request(scope: HTTPScope) -> Request:
@@ -119,7 +138,7 @@ async def _send_file(send: Send, file: FileData) -> None:
         offset=file.part.start,
         count=len(file.part),
     )
-    await send(cast("ASGISendEvent", message))
+    await send(cast("Event", message))
 
 
 async def _send_piece(send: Send, body: bytes, *, more: bool) -> None:

@@ -62,6 +62,11 @@ class LiveBlob(Protocol):
     @property
     def digest(self) -> Digest: ...
 
+    @property
+    def made_from(self) -> str:
+        """Where its bytes come from, for metrics: `upstream` or `store`."""
+        ...
+
     def open(self, part: range) -> AbstractAsyncContextManager[BlobStream]:
         """Open the bytes of `part`, which lies within the size; step 1."""
         ...

@@ -27,7 +27,7 @@ from nixeryd.images.routes import (
     TagsRoute,
     route,
 )
-from nixeryd.images.served import Origin, Patience, StillBuilding, TagPage
+from nixeryd.images.served import BlobFile, Origin, Patience, StillBuilding, TagPage
 from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.bodies import open_body
 from nixeryd.web.clients import client_name
@@ -172,6 +172,7 @@ async def _blob(
     blob = await registry.blob(asked, origin)
     if _has_already(request, blob.digest):
         return _not_modified(blob.digest)
+    made_from = "cache" if isinstance(blob, BlobFile) else blob.made_from
     part = None
     if _range_applies(request, blob.digest):
         try:
@@ -182,10 +183,10 @@ async def _blob(
             return Answer.of_bytes(416, error_body(UNKNOWN, str(error)), headers)
     if part is None:
         headers = _blob_headers(blob.digest, blob.size)
-        return Answer(200, headers, open_body(blob, range(blob.size)))
+        return Answer(200, headers, open_body(blob, range(blob.size)), made_from)
     headers = _blob_headers(blob.digest, len(part))
     headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{blob.size}"
-    return Answer(206, headers, open_body(blob, part))
+    return Answer(206, headers, open_body(blob, part), made_from)
 
 
 async def _tags(registry: Registry, asked: TagsRoute, origin: Origin) -> Answer:

@@ -138,6 +138,8 @@ async def test_a_blob_that_breaks_off_cuts_the_connection(main, registry):
 class Arriving:
     """A blob whose bytes come when the test says so."""
 
+    made_from = "upstream"
+
     size: int
     digest: Digest
     send: trio.MemorySendChannel = field(init=False)

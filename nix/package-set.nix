@@ -11,11 +11,16 @@
 
 let
   inherit (builtins)
+    filter
     functionArgs
     intersectAttrs
     isAttrs
     isFunction
+    isList
+    listToAttrs
+    map
     match
+    parseDrvName
     toXML
     typeOf
     ;
@@ -41,7 +46,27 @@ let
     function (if formals == { } && takesAll then wanted else intersectAttrs formals wanted);
 
   imported = if flake == null then import source else fromFlake;
-  packageSet = if isFunction imported then call imported else imported;
+  called = if isFunction imported then call imported else imported;
+  packageSet =
+    if isList called then
+      named called
+    else if isDerivation called then
+      # A project's default.nix is often its only package.
+      called // named [ called ] // { default = called; }
+    else
+      called;
+
+  isDerivation = value: isAttrs value && value.type or null == "derivation";
+
+  # Packages in a list have the names they give themselves.
+  named =
+    packages:
+    listToAttrs (
+      map (package: {
+        name = package.pname or (parseDrvName package.name).name;
+        value = package;
+      }) (filter isDerivation packages)
+    );
 
   # What an image of a flake may hold: its packages, and those of the nixpkgs that it
   # is locked to, for a shell and the certificates.

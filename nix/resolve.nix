@@ -20,12 +20,19 @@
 
 let
   inherit (builtins)
+    all
     attrNames
     elem
+    elemAt
     filter
+    functionArgs
     head
+    intersectAttrs
     isAttrs
+    isFunction
+    isList
     isString
+    length
     listToAttrs
     map
     match
@@ -44,50 +51,84 @@ let
 
   # --- one name ------------------------------------------------------------
 
-  byLowerCase =
-    set:
+  # `iana-etc` and `iana_etc` are one package in nixpkgs of different years.
+  withDashes = replaceStrings [ "_" ] [ "-" ];
+
+  foldedBy =
+    fold: set:
     listToAttrs (
       map (name: {
-        name = toLower name;
+        name = fold name;
         value = name;
       }) (attrNames set)
     );
 
-  # The attribute that a component means, or null. Lists are lazy: the
-  # lower-case map of a whole nixpkgs is made only when nothing else matched.
+  # The attribute that a component means, or null. Everything is lazy: the
+  # maps of a whole nixpkgs are made only when nothing else matched.
   attributeFor =
     set: part:
     let
       spellings = [ part ] ++ (if match "[0-9].*" part != null then [ "_${part}" ] else [ ]);
+      among =
+        fold:
+        let
+          known = foldedBy fold set;
+          found = filter (spelling: known ? ${spelling}) (map fold spellings);
+        in
+        map (spelling: known.${spelling}) found;
       exact = filter (spelling: set ? ${spelling}) spellings;
-      folds = byLowerCase set;
-      folded = filter (spelling: folds ? ${spelling}) (map toLower spellings);
+      lowered = among toLower;
+      dashed = among (name: withDashes (toLower name));
     in
     if exact != [ ] then
       head exact
-    else if folded != [ ] then
-      folds.${head folded}
+    else if lowered != [ ] then
+      head lowered
+    else if dashed != [ ] then
+      head dashed
     else
       null;
 
-  walk =
-    set: parts: path:
+  # Functions and lists on the way are treated as `nix-build --attr` does: a function
+  # whose arguments all have defaults is called, and a number picks from a list.
+  autoCall =
+    value:
     let
-      attribute = attributeFor set (head parts);
+      formals = functionArgs value;
+      given = intersectAttrs formals { inherit system; };
+      isCallable = all (name: formals.${name} || given ? ${name}) (attrNames formals);
     in
-    if !isAttrs set then
+    if isFunction value && formals != { } && isCallable then autoCall (value given) else value;
+
+  walk =
+    within: parts: path:
+    let
+      set = autoCall within;
+      part = head parts;
+      attribute = attributeFor set part;
+      step =
+        value: name:
+        if tail parts == [ ] then
+          { value = autoCall value; }
+        else
+          walk value (tail parts) (path ++ [ name ]);
+    in
+    if isList set then
+      if match "0|[1-9][0-9]{0,8}" part != null && builtins.fromJSON part < length set then
+        step (elemAt set (builtins.fromJSON part)) part
+      else
+        { missing = [ ]; inherit path; }
+    else if !isAttrs set then
       { missing = [ ]; }
     else if attribute == null then
       { missing = attrNames set; inherit path; }
-    else if tail parts == [ ] then
-      { value = set.${attribute}; }
     else
-      walk set.${attribute} (tail parts) (path ++ [ attribute ]);
+      step set.${attribute} attribute;
 
   find =
     name:
     if packageSet ? ${name} then
-      { value = packageSet.${name}; }
+      { value = autoCall packageSet.${name}; }
     else
       walk packageSet (filter isString (split "\\." name)) [ ];
 

@@ -41,3 +41,8 @@ def programs(outputs: Sequence[str]) -> tuple[str, ...]:
         except (FileNotFoundError, NotADirectoryError):
             continue
     return tuple(sorted(found))
+
+
+def has_file(outputs: Sequence[str], path: str) -> bool:
+    """Return whether one of the outputs has a file at this place below it."""
+    return any(os.path.isfile(os.path.join(output, path)) for output in outputs)  # noqa: PTH113, PTH118  plain strings

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import trio
 
-from nixeryd.builder.listing import programs
+from nixeryd.builder.listing import has_file, programs
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import (
-    DEFAULT_ENVIRONMENT,
+    CERTIFICATES,
     MANIFEST_TYPE,
     LayerDescriptor,
     Programs,
     default_command,
+    default_environment,
     render_config,
     render_manifest,
 )
@@ -47,9 +48,11 @@ async def write_manifest(  # noqa: PLR0913  what an image is made of
         for package in packages
         if package.attribute in image.requested
     ]
+    outputs = [output for package in packages for output in package.outputs]
+    has_certificates = has_file(outputs, CERTIFICATES)
     config = render_config(
         architecture=image.architecture,
-        env=DEFAULT_ENVIRONMENT,
+        env=default_environment(has_certificates=has_certificates),
         cmd=default_command(requested, is_shell=image.is_shell),
         labels=labels,
         diff_ids=[descriptor.diff_id for descriptor in descriptors],

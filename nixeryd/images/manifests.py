@@ -11,7 +11,6 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from nixeryd.images.digests import Digest
@@ -29,13 +28,10 @@ _LAYER_TYPES: Final = {
 # The mtime of everything in a Nix store.
 CREATED: Final = "1970-01-01T00:00:01Z"
 
-DEFAULT_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        # The forest puts the packages' bin at /bin.
-        "PATH": "/bin:/usr/bin:/sbin:/usr/sbin",
-        "SSL_CERT_FILE": "/etc/ssl/certs/ca-bundle.crt",
-    }
-)
+# The forest puts the packages' bin at /bin.
+_PATH: Final = "/bin:/usr/bin:/sbin:/usr/sbin"
+CERTIFICATES: Final = "etc/ssl/certs/ca-bundle.crt"
+"""Where nixpkgs' cacert has the certificates, and so the image, below its root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +55,14 @@ class Programs:
 
     main: str | None
     names: tuple[str, ...]
+
+
+def default_environment(*, has_certificates: bool) -> dict[str, str]:
+    """Return the variables of an image; OpenSSL and many others read SSL_CERT_FILE."""
+    variables = {"PATH": _PATH}
+    if has_certificates:
+        variables["SSL_CERT_FILE"] = f"/{CERTIFICATES}"
+    return variables
 
 
 def layer_media_type(compression: str) -> str:

@@ -59,7 +59,9 @@ class Commit:
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate the commit's files; raises `RegistryError`."""
         async with self.open() as found:
-            return await evaluate(nix, found, image.packages, image.system)
+            return await evaluate(
+                nix, found, image.packages, image.system, optional=image.optional
+            )
 
 
 async def commit_at(

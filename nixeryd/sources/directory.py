@@ -112,7 +112,9 @@ class Directory:
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate what is there now."""
         async with self.open() as found:
-            return await evaluate(nix, found, image.packages, image.system)
+            return await evaluate(
+                nix, found, image.packages, image.system, optional=image.optional
+            )
 
 
 async def describe(path: Path) -> str | None:

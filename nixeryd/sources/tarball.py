@@ -75,7 +75,9 @@ class Unpacked:
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate it from the store."""
         async with self.open() as found:
-            return await evaluate(nix, found, image.packages, image.system)
+            return await evaluate(
+                nix, found, image.packages, image.system, optional=image.optional
+            )
 
 
 @dataclass(slots=True, eq=False)

@@ -5,11 +5,11 @@ from hypothesis import given, strategies as st
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import (
-    DEFAULT_ENVIRONMENT,
     EMPTY_INDEX,
     LayerDescriptor,
     Programs,
     default_command,
+    default_environment,
     describe_layer,
     layer_media_type,
     render_config,
@@ -22,7 +22,7 @@ ONE, TWO = Digest("1" * 64), Digest("2" * 64)
 def config(**changes) -> bytes:
     fields = {
         "architecture": "amd64",
-        "env": DEFAULT_ENVIRONMENT,
+        "env": default_environment(has_certificates=True),
         "cmd": ["git"],
         "labels": {},
         "diff_ids": [ONE],

@@ -21,6 +21,13 @@ async def one(nix, sets, system, name):
         ("nestedset.inner.deeppackage", "deep-1.0"),
         ("nestedSet.Inner.deepPackage", "deep-1.0"),
         ("dotted.name", "dotted-1.0"),
+        ("with-underscores", "underscores-1.0"),
+        ("with_dashes", "dashes-1.0"),
+        ("both-ways", "both-1.0"),
+        ("both_ways", "both-2.0"),
+        ("callable.inner", "simple-1.0"),
+        ("several.1", "program-2.0"),
+        ("several.2.deep", "user-1.0"),
     ],
 )
 async def test_a_name_means_a_package(nix, sets, system, name, derivation):
@@ -190,3 +197,38 @@ async def test_a_source_gets_the_arguments_it_takes(nix, system, tmp_path, head)
 async def test_a_relative_source_is_found(nix, sets, system, monkeypatch):
     monkeypatch.chdir(sets.parent)
     assert (await one(nix, Path("sets"), system, "simple")).name == "simple-1.0"
+
+
+@pytest.mark.parametrize(
+    "name", ["several.3", "several.01", "several.x", "needy.inner"]
+)
+async def test_no_package_is_made_up_of_lists_and_functions(nix, sets, system, name):
+    with pytest.raises(PackagesNotFound, match=f"there is no package {name}"):
+        await one(nix, sets, system, name)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        pytest.param("[ (import SETS {}).simple ]", "simple", id="a list"),
+        pytest.param("(import SETS {}).simple", "simple", id="one package by its name"),
+        pytest.param("(import SETS {}).simple", "default", id="one package"),
+        pytest.param("{ system }: [ (import SETS {}).simple ]", "simple", id="a call"),
+    ],
+)
+async def test_a_source_may_be_packages_without_names(  # noqa: PLR0917
+    nix, sets, system, tmp_path, source, name
+):
+    file = tmp_path / "default.nix"
+    given = f'({sets}) {{ system = "{system}"; config = {{}}; overlays = []; }}'
+    file.write_text(source.replace("SETS {}", given))
+    assert (await one(nix, file, system, name)).name == "simple-1.0"
+
+
+async def test_an_optional_package_is_left_out_where_the_set_has_none(
+    nix, sets, system
+):
+    evaluation = await evaluate(
+        nix, sets, ["cacert", "simple"], system, optional=["cacert", "iana-etc"]
+    )
+    assert [package.attribute for package in evaluation.packages] == ["simple"]

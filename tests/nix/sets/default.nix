@@ -43,6 +43,13 @@ rec {
   Exactly = make "folded-1.0" "echo > $out" { };
   _7zip = make "7zip-1.0" "echo > $out" { };
   nestedSet.Inner.deepPackage = make "deep-1.0" "echo > $out" { };
+  with_underscores = make "underscores-1.0" "echo > $out" { };
+  with-dashes = make "dashes-1.0" "echo > $out" { };
+  both-ways = make "both-1.0" "echo > $out" { };
+  both_ways = make "both-2.0" "echo > $out" { };
+  callable = { system, extra ? "x" }: { inner = { version ? 3 }: simple; };
+  needy = { unknown }: { inner = simple; };
+  several = [ simple program { deep = user; } ];
   "dotted.name" = make "dotted-1.0" "echo > $out" { };
 
   # No packages.

@@ -42,4 +42,6 @@ plugin=()
 
 # Last, so that the last line is pytest's own summary, which tells its time.
 printf -- '--- pytest\n'
-exec .venv/bin/python -m pytest --durations=5 ${plugin[@]+"${plugin[@]}"}
+# Two at a time, as tests wait for processes as much as they compute; a file stays
+# together, as its tests share daemons and engines.
+exec .venv/bin/python -m pytest --numprocesses=2 --dist=loadfile --durations=5 ${plugin[@]+"${plugin[@]}"}

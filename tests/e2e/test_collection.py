@@ -218,7 +218,7 @@ def test_collections_all_the_time_make_no_wrong_image(private):
                     made[nonce] = pull(daemon)
                 else:
                     assert "garbage" in answer.message, answer.body
-        assert len(collections) > 1
+            daemon.process.wait_until(lambda: len(collections) > 1)
         Command(daemon.data).done("gc", "--max-size", "0")
         private.collect(daemon)
         for nonce in ("one", "two"):

@@ -34,7 +34,8 @@ class Inside(msgspec.Struct, frozen=True):
 
     `others` says for each layer, lowest first, how many other images have it. `sizes`
     are the NAR sizes of the store paths, and `packages` the outputs of those that
-    were asked for; both are empty for images that are not ours.
+    were asked for; both are empty for images that are not ours. `warnings` name the
+    files of two packages that wanted the same place.
     """
 
     manifest: str
@@ -43,6 +44,7 @@ class Inside(msgspec.Struct, frozen=True):
     packages: Mapping[str, tuple[str, ...]]
     branches: tuple[Branch, ...]
     history: tuple[Target, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class Why(msgspec.Struct, frozen=True):

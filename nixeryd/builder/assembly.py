@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import trio
 
+from nixeryd.builder.collisions import plant
 from nixeryd.builder.layers import Layers
-from nixeryd.builder.listing import list_directory
 from nixeryd.builder.manifest import Layer, write_manifest
 from nixeryd.builder.progress import LayerDone, Progress
 from nixeryd.builder.together import together
 from nixeryd.images.closures import Closure
-from nixeryd.images.forest import build_forest
+from nixeryd.images.forest import Collision
 from nixeryd.images.layering import LayerPlan, plan_layers
 from nixeryd.images.manifests import LayerDescriptor, describe_layer
 from nixeryd.images.names import ImageName
@@ -37,12 +37,16 @@ async def assemble(  # noqa: PLR0913  what an image is made of
     blobs: Blobs,
     progress: Progress,
     lease: Lease,
-) -> StoredManifest:
-    """Make the image of packages that are in the store, with this closure."""
-    packed = await _pack(packages, closure, popularity, layers, progress, lease)
-    return await write_manifest(
+) -> tuple[StoredManifest, tuple[Collision, ...]]:
+    """Make the image of packages that are in the store, with this closure.
+
+    Return the collisions of files as well.
+    """
+    packed, found = await _pack(packages, closure, popularity, layers, progress, lease)
+    made = await write_manifest(
         image, packages, packed, labels=labels, blobs=blobs, lease=lease
     )
+    return made, found
 
 
 async def _pack(  # noqa: PLR0913, PLR0917  what layers are made of
@@ -52,8 +56,9 @@ async def _pack(  # noqa: PLR0913, PLR0917  what layers are made of
     layers: Layers,
     progress: Progress,
     lease: Lease,
-) -> list[Layer]:
+) -> tuple[list[Layer], tuple[Collision, ...]]:
     """Pack all layers side by side; the forest is the topmost."""
+    collisions: tuple[Collision, ...] = ()
     outputs = [path for package in packages for path in package.outputs]
     plans = plan_layers(closure, outputs, popularity)
     packed: dict[int, Layer] = {}
@@ -75,18 +80,19 @@ async def _pack(  # noqa: PLR0913, PLR0917  what layers are made of
         descriptor, cached = await layers.of_paths(paths, closure, lease)
         note(position, descriptor, describe_layer(paths), cached=cached)
 
-    async def plant() -> None:
-        entries = await trio.to_thread.run_sync(build_forest, outputs, list_directory)
+    async def pack_forest() -> None:
+        nonlocal collisions
+        entries, collisions = await trio.to_thread.run_sync(plant, packages)
         descriptor, cached = await layers.of_entries(entries, lease)
         note(len(plans), descriptor, FOREST, cached=cached)
 
     async with together() as nursery:
-        nursery.start_soon(plant)
+        nursery.start_soon(pack_forest)
         for position, plan in _largest_first(plans):
             nursery.start_soon(pack, position, plan.paths)
             # In that order: trio starts the tasks of one turn in any.
             await trio.lowlevel.checkpoint()
-    return [packed[position] for position in sorted(packed)]
+    return [packed[position] for position in sorted(packed)], collisions
 
 
 def _largest_first(plans: Sequence[LayerPlan]) -> list[tuple[int, LayerPlan]]:

@@ -16,9 +16,10 @@ from pathlib import Path
 import trio
 
 from nixeryd.builder.assembly import assemble
+from nixeryd.builder.collisions import describe
 from nixeryd.builder.layers import Layers
 from nixeryd.builder.places import Places
-from nixeryd.builder.progress import Phase, Progress
+from nixeryd.builder.progress import LogLine, Phase, Progress
 from nixeryd.builder.thin import assemble_thin
 from nixeryd.builder.together import together
 from nixeryd.images import tar, thin
@@ -229,7 +230,7 @@ class Workshop:
         closure = await query_closure(self._nix, outputs)
         progress.tell(Phase(phase="pack"))
         if image.is_thin:
-            made = await assemble_thin(
+            made, collisions = await assemble_thin(
                 image,
                 packages,
                 closure,
@@ -243,7 +244,7 @@ class Workshop:
             )
             self._roots.keep(of_manifest(str(made.digest)), hold.roots)
         else:
-            made = await assemble(
+            made, collisions = await assemble(
                 image,
                 packages,
                 closure,
@@ -257,7 +258,10 @@ class Workshop:
             if any(map(self._blobs.is_streamed, made.blobs)):
                 self._roots.keep(of_manifest(str(made.digest)), hold.roots)
         named = {package.attribute: package.outputs for package in packages}
-        self._index.insides.add(made.digest, closure, named)
+        warnings = tuple(describe(collisions, packages))
+        for line in warnings:
+            progress.tell(LogLine(line=line))
+        self._index.insides.add(made.digest, closure, named, warnings)
         return made
 
     async def _realise(

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import trio
 
+from nixeryd.builder.collisions import plant
 from nixeryd.builder.layers import Layers
-from nixeryd.builder.listing import list_directory
 from nixeryd.builder.manifest import Layer, write_manifest
 from nixeryd.builder.progress import LayerDone, Progress
 from nixeryd.images import thin
 from nixeryd.images.closures import Closure
-from nixeryd.images.forest import build_forest
+from nixeryd.images.forest import Collision
 from nixeryd.images.names import ImageName
 from nixeryd.images.tar import Entry
 from nixeryd.nix.closurelist import list_closure
@@ -42,23 +42,24 @@ async def assemble_thin(  # noqa: PLR0913  what an image is made of
     blobs: Blobs,
     progress: Progress,
     lease: Lease,
-) -> StoredManifest:
+) -> tuple[StoredManifest, tuple[Collision, ...]]:
     """Make the thin image of packages that are in the store, with this closure.
 
+    Return the collisions of files as well.
     The list of the closure is rooted in the directory `roots`.
     """
     outputs = [path for package in packages for path in package.outputs]
     listed = await list_closure(nix, outputs, thin.list_archive(closure), roots)
 
-    def plan() -> tuple[Entry, ...]:
-        forest = build_forest(outputs, list_directory)
-        return thin.layer_entries(closure, forest, os.path.isdir)
+    def plan() -> tuple[tuple[Entry, ...], tuple[Collision, ...]]:
+        forest, collisions = plant(packages)
+        return thin.layer_entries(closure, forest, os.path.isdir), collisions
 
-    entries = await trio.to_thread.run_sync(plan)
+    entries, collisions = await trio.to_thread.run_sync(plan)
     descriptor, is_cached = await layers.of_entries(entries, lease)
     progress.tell(LayerDone(done=1, total=1, size=descriptor.size, cached=is_cached))
     annotated = replace(descriptor, annotations=thin.annotations(listed, closure))
-    return await write_manifest(
+    made = await write_manifest(
         image,
         packages,
         [Layer(annotated, _HISTORY.format(len(closure)))],
@@ -70,6 +71,7 @@ async def assemble_thin(  # noqa: PLR0913  what an image is made of
         blobs=blobs,
         lease=lease,
     )
+    return made, collisions
 
 
 def emulation_warning(image: ImageName, system: str) -> str | None:

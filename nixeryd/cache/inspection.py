@@ -62,6 +62,7 @@ class Inspection:
                     for one in found
                 ),
                 history=tuple(Target(str(one), since) for one, since in history),
+                warnings=inside.warnings if inside else (),
             )
 
         return await trio.to_thread.run_sync(compute)

@@ -46,8 +46,25 @@ class _Node(NamedTuple):
 _Source = tuple[str, bool]
 
 
-def build_forest(roots: Sequence[str], listing: Listing) -> tuple[Entry, ...]:
+class Collision(NamedTuple):
+    """A path that several roots have and only one can have in the image.
+
+    `path` is relative to the image's root; `taken` and `hidden` are the files.
+    """
+
+    path: str
+    taken: str
+    hidden: tuple[str, ...]
+
+
+def build_forest(
+    roots: Sequence[str],
+    listing: Listing,
+    on_collision: Callable[[Collision], None] = lambda _: None,
+) -> tuple[Entry, ...]:
     """Unite the roots (store paths); entries by path, parents before children.
+
+    `on_collision` is told of each path at which a file of one root hides another's.
 
     A directory in any root is a real directory. A link to a directory stays a
     link unless another root has a directory of that name: then both are united.
@@ -74,10 +91,20 @@ def build_forest(roots: Sequence[str], listing: Listing) -> tuple[Entry, ...]:
             if united:
                 entries.append(Entry(path, Kind.DIRECTORY, 0o755))
                 todo.append((path, united))
+                seen = {source for source, _ in united}
+                taken = united[0][0]
             else:
-                origin = nodes[0].path
+                taken = origin = nodes[0].path
+                seen = {origin}
                 target = targets.get(origin, origin)
                 entries.append(Entry(path, Kind.SYMLINK, 0o777, target=target))
+            hidden = tuple(
+                node.path
+                for node in nodes
+                if node.path not in seen and not node.path.startswith(_SKELETON)
+            )
+            if hidden and not taken.startswith(_SKELETON):
+                on_collision(Collision(path, taken, hidden))
     return tuple(sorted(entries, key=lambda entry: entry.name))
 
 

@@ -74,10 +74,11 @@ SCHEMA = _TABLES + "".join(
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """A closure, and the outputs of each package that was asked for."""
+    """A closure, the outputs of each package that was asked for, and warnings."""
 
     closure: Closure
     packages: Mapping[str, tuple[str, ...]]
+    warnings: tuple[str, ...] = ()
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -95,12 +96,14 @@ class Insides:
         manifest: Digest,
         closure: Closure,
         packages: Mapping[str, Sequence[str]],
+        warnings: Sequence[str] = (),
     ) -> None:
-        """Remember the closure that a manifest was made of."""
+        """Remember the closure that a manifest was made of, and what was warned of."""
         paths = sorted(closure)
         number = {path: index for index, path in enumerate(paths)}
         graph = {
             "packages": packages,
+            "warnings": warnings,
             "paths": [
                 [
                     path,
@@ -130,7 +133,7 @@ class Insides:
             for path, size, references in graph["paths"]
         }
         packages = {name: tuple(found) for name, found in graph["packages"].items()}
-        return Inside(closure, packages)
+        return Inside(closure, packages, tuple(graph.get("warnings", ())))
 
     def history(self, kind: str, name: str) -> list[tuple[Digest, float]]:
         """List what a tag pointed at, the last first, and since when."""

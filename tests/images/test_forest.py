@@ -275,3 +275,35 @@ def test_a_forest_is_a_tree_of_links_into_the_roots(trees, rng: random.Random):
         return dict(items)
 
     assert build_forest([*store], shuffled) == entries
+
+
+@pytest.mark.parametrize(
+    ("roots", "collisions"),
+    [
+        pytest.param([{"bin": {"x": None}}, {"bin": {"y": None}}], {}, id="none"),
+        pytest.param(
+            [{"bin": {"x": None}}, {"bin": {"x": None}}],
+            {"bin/x": "ab"},
+            id="two files",
+        ),
+        pytest.param(
+            [{"x": None}, {"x": None}, {"x": None}], {"x": "abc"}, id="three files"
+        ),
+        pytest.param([{"x": None}, {"x": {"y": None}}], {"x": "ab"}, id="file first"),
+        pytest.param(
+            [{"x": {"y": None}}, {"x": None}], {"x": "ab"}, id="directory first"
+        ),
+        pytest.param([{"nix-support": None}, {"nix-support": None}], {}, id="left out"),
+        pytest.param(
+            [{"usr": {"bin": {"env": None}}, "bin": {"env": None}}], {}, id="env"
+        ),
+    ],
+)
+def test_files_that_hide_others_are_told(roots, collisions):
+    store = Store(dict(zip((A, B, C), roots, strict=False)))
+    found = []
+    build_forest([*store.roots], store, found.append)
+    assert {
+        one.path: "".join(path[11] for path in (one.taken, *one.hidden))
+        for one in found
+    } == collisions

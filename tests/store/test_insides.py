@@ -25,10 +25,11 @@ def add_manifest(index, number):
 
 def test_a_closure_is_kept_as_it_was_and_goes_with_its_manifest(index):
     manifest = add_manifest(index, 1)
-    index.insides.add(manifest, CLOSURE, {"git": ["/nix/store/a-git"]})
+    index.insides.add(manifest, CLOSURE, {"git": ["/nix/store/a-git"]}, ["careful"])
     found = index.insides.find(manifest)
     assert found.closure == CLOSURE
     assert found.roots == ("/nix/store/a-git",)
+    assert found.warnings == ("careful",)
     index.names.forget([str(manifest)], [])
     assert index.insides.find(manifest) is None
 

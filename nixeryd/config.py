@@ -29,6 +29,8 @@ ENVIRONMENT = "the environment"
 COMMAND_LINE = "the command line"
 SOURCE_KINDS = ("path", "git", "channel", "flake")
 SourceName = Annotated[str, msgspec.Meta(pattern=_NAME)]
+# Such as refs/pull/*; what `git for-each-ref` and `git ls-remote` both understand.
+RefPattern = Annotated[str, msgspec.Meta(pattern=r"^refs/[A-Za-z0-9._*/-]+$")]
 # A host, as it stands before an image's name and in `ns`.
 UpstreamName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?$")]
 
@@ -56,6 +58,7 @@ class Source(_Table, frozen=True):
     path: str = ""
     git: str = ""  # a URL
     ref: str = ""  # a branch, tag or commit; "": what the repository calls HEAD
+    refs: tuple[RefPattern, ...] = ()  # more that tags may name; evaluated restricted
     channel: str = ""  # its name, a commit of nixpkgs, or the URL of a tarball
     flake: str = ""  # a directory or a flake's URL
 
@@ -67,6 +70,8 @@ class Source(_Table, frozen=True):
         refuse_login(self.git or self.channel or self.flake)
         if self.ref and not self.git:
             raise ValueError("ref goes with git; a tag names the ref of a checkout")
+        if self.refs and not (self.path or self.git):
+            raise ValueError("refs goes with path and git")
 
 
 class Upstream(_Table, frozen=True):
@@ -314,7 +319,15 @@ def _explain(message: str) -> str:
         return message.replace("$.", "").replace("`$`", "the top level")
     name, table = unknown.group(1), unknown.group(2) or ""
     known = sorted({part for where, _ in _options(Settings) for part in where})
-    known += [*SOURCE_KINDS, "ref", "url", "credentials", "sources", "upstreams"]
+    known += [
+        *SOURCE_KINDS,
+        "ref",
+        "refs",
+        "url",
+        "credentials",
+        "sources",
+        "upstreams",
+    ]
     near = difflib.get_close_matches(name, known, n=1)
     where = f" in [{table}]" if table else ""
     hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -101,6 +101,8 @@ def test_every_option_is_a_variable_too(variable, value, get, want):
             r"one of path, git, channel, flake, not path and flake - at `sources",
         ),
         ("[sources.a]\npath = '/a'\nref = 'x'", r"ref goes with git"),
+        ("[sources.a]\nflake = '/a'\nrefs = ['refs/x']", r"refs goes with path and"),
+        ("[sources.a]\npath = '/a'\nrefs = ['pull/*']", r"\^refs/.*sources"),
         ("[sources.a]\npaht = '/a'", r"unknown setting 'paht' .*did you mean 'path'"),
         ("[sources.latest]\npath = '/a'", r"no tag can name a source called 'latest'"),
         ("[sources.'a..b']\npath = '/a'", r"no tag can name a source called 'a\.\.b'"),

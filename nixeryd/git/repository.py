@@ -2,7 +2,8 @@
 
 A container's tag has no "/", so that `feature/x` is asked for as `feature-x`, if
 that means one ref only. What the repository's own branches and tags do not have
-is looked for in its remote-tracking branches. Nothing is fetched.
+is looked for in its remote-tracking branches. Nothing is fetched. Which of them may
+be named is `allowed`'s to say.
 
 https://git-scm.com/docs/gitrevisions
 """
@@ -18,9 +19,9 @@ import trio
 from nixeryd.git.command import GitFailed, NoRepository, git
 
 # Git takes four digits; so short a number is rather somebody's mistake.
-_FEW_DIGITS = re.compile(r"[0-9a-fA-F]{1,6}")
-_WHOLE = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_KINDS = ("refs/heads/", "refs/tags/", "refs/remotes/")
+_DIGITS = re.compile(r"[0-9a-fA-F]{7,64}")
+OWN = ("refs/heads/", "refs/tags/")
+REMOTE = "refs/remotes/"
 
 
 class NoSuchRef(GitFailed):
@@ -47,51 +48,25 @@ class Repository:
     is_bare: bool
     is_shallow: bool
 
-    async def resolve(self, ref: str) -> str:
-        """Give the commit that a ref, tag, or (abbreviated) commit means now.
-
-        A whole commit id is taken at its word. Raises `NoSuchRef`.
-        """
-        if _WHOLE.fullmatch(ref):
-            return ref
-        if not _FEW_DIGITS.fullmatch(ref):
-            try:
-                return await self._commit(ref)
-            except NoRepository:
-                raise
-            except GitFailed:
-                pass  # one of the other ways, or an error that names what there is
-        refs = (
-            await git(self.directory, "for-each-ref", "--format=%(refname)")
-        ).split()
-        found = refs_of_tag(ref, refs)
-        commits = {await self._commit(name) for name in found[:_LOOKED_AT]}
-        if len(commits) == 1:
-            return commits.pop()
-        if commits:
-            named = ", ".join(found[:_LOOKED_AT])
-            raise NoSuchRef(f"{ref} may mean any of {named}: ask for a commit")
-        # Thousands of names take a moment, and others are being served.
-        hint = await trio.to_thread.run_sync(self._hint, ref, refs)
-        raise NoSuchRef(f"{self.directory} has no ref or commit {ref}{hint}")
-
     async def verify(self, commit: str) -> None:
         """Raise `NoSuchRef` if there is no such commit."""
         try:
-            await self._commit(commit)
+            await self.commit(commit)
         except NoRepository:
             raise
         except GitFailed as error:
-            hint = self._hint(commit, ())
+            hint = self.hint(commit, ())
             raise NoSuchRef(f"{self.directory} has no commit {commit}{hint}") from error
 
-    async def _commit(self, name: str) -> str:
+    async def commit(self, name: str) -> str:
+        """Return the commit that a full name of a ref, or digits, mean now."""
         asked = f"{name}^{{commit}}"
         return await git(
             self.directory, "rev-parse", "--verify", "--end-of-options", asked
         )
 
-    def _hint(self, ref: str, refs: Iterable[str]) -> str:
+    def hint(self, ref: str, refs: Iterable[str]) -> str:
+        """Say what may have been meant, and why it may be missing."""
         hint = hint_for(ref, refs)
         if self.is_shallow:
             hint += (
@@ -106,9 +81,6 @@ def hint_for(ref: str, refs: Iterable[str]) -> str:
     names = {as_tag(short_name(name)) for name in refs}
     near = difflib.get_close_matches(ref, sorted(names), n=5, cutoff=0.5)
     return f"; did you mean {' or '.join(near)}?" if near else ""
-
-
-_LOOKED_AT = 8  # refs that one tag may mean, before it is called ambiguous
 
 
 _QUESTIONS = (
@@ -144,28 +116,34 @@ async def open_repository(path: Path) -> Repository:
 
 
 def refs_of_tag(tag: str, refs: Iterable[str]) -> list[str]:
-    """Give the refs that a tag may mean: the first kind that has any.
+    """Return the refs that a tag may mean: the first kind that has any.
 
-    Local branches and tags with "/" written as "-", then remote-tracking branches
-    with their remote's name, then without it.
+    Own branches and tags with "/" written as "-", then what the configuration adds,
+    then remote-tracking branches with their remote's name, then without it.
     """
     names = list(refs)
-    local = [r for r in names if not r.startswith("refs/remotes/")]
-    remote = [r for r in names if r.startswith("refs/remotes/")]
-    without = {r: short_name(r).partition("/")[2] for r in remote}
+    own = [r for r in names if r.startswith(OWN)]
+    remote = [r for r in names if r.startswith(REMOTE)]
+    others = [r for r in names if not r.startswith((*OWN, REMOTE))]
     for found in (
-        [r for r in local if as_tag(short_name(r)) == tag],
+        [r for r in own if as_tag(short_name(r)) == tag],
+        [r for r in others if as_tag(short_name(r)) == tag],
         [r for r in remote if as_tag(short_name(r)) == tag],
-        [r for r in remote if as_tag(without[r]) == tag],
+        [r for r in remote if as_tag(short_name(r).partition("/")[2]) == tag],
     ):
         if found:
             return found
     return []
 
 
+def is_commit(ref: str) -> bool:
+    """Tell whether this can be a commit's digits; fewer are rather a mistake."""
+    return _DIGITS.fullmatch(ref) is not None
+
+
 def short_name(ref: str) -> str:
-    """Say refs/heads/main as main."""
-    for kind in _KINDS:
+    """Say refs/heads/main as main, and refs/pull/3/head as pull/3/head."""
+    for kind in (*OWN, REMOTE, "refs/"):
         if ref.startswith(kind):
             return ref.removeprefix(kind)
     return ref

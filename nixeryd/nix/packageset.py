@@ -6,7 +6,7 @@ The law: what is asked of it reaches Nix as strings and never as code.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from nixeryd import paths
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.nix.reasons import explain
+from nixeryd.nix.restricted import ENVIRONMENT, restrict
 
 _FLAKES = ("--option", "experimental-features", "nix-command flakes")
 
@@ -36,12 +37,14 @@ class PackageSet:
     """The set at `path`, a directory or a .nix file; or of a `flake`.
 
     A flake's reference is such as git+file:///home/u/app. `label` is how messages
-    name the set, if not by its place.
+    name the set, if not by its place. `only` is the one directory that evaluation may
+    read beside the store, for a set that nobody here has looked at.
     """
 
     path: Path | None = None
     flake: str | None = None
     label: str | None = None
+    only: Path | None = None
 
     @property
     def called(self) -> str:
@@ -69,6 +72,7 @@ class PackageSet:
         """
         # nix-instantiate wants an absolute path, or takes it for one of <…>.
         place = str(Path("/") if self.path is None else self.path.absolute())
+        ours = paths.nix_dir().resolve()
         said = {"source": place, **arguments}
         if self.flake is not None:
             said["flake"] = self.flake
@@ -79,11 +83,14 @@ class PackageSet:
             "--strict",
             "--json",
             "--read-write-mode",  # writes derivations, which --eval alone doesn't
-            str(paths.nix_dir() / file),
+            str(ours / file),
             *strings,
             *(_FLAKES if self.flake is not None else ()),
             *(["--show-trace"] if trace and nix.has_causes_last else ()),
         ]
+        if self.only is not None:
+            command = restrict(command, (ours, self.only))
+            nix = replace(nix, environment={**nix.environment, **ENVIRONMENT})
         with trio.move_on_after(nix.limits.deadline):
             return json.loads(await nix.run(command, limits=nix.limits))
         raise EvaluationFailed(

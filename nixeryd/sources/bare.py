@@ -1,8 +1,9 @@
 """A bare repository: there is no working tree, so it is what its HEAD says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from nixeryd.git.allowed import Allowed
 from nixeryd.git.command import GitFailed
 from nixeryd.git.repository import open_repository
 from nixeryd.git.trees import Trees
@@ -17,6 +18,7 @@ class BareRepository:
     name: str
     path: Path
     trees: Trees
+    allowed: Allowed = field(default_factory=Allowed)
 
     @property
     def place(self) -> str:
@@ -38,7 +40,7 @@ class BareRepository:
             repository = await open_repository(self.path)
         except GitFailed as error:
             raise RegistryError(ErrorCode.DENIED, f"{self.path}: {error}") from error
-        return await commit_at(self.name, repository, ref, self.trees)
+        return await commit_at(self.name, repository, ref, self.allowed, self.trees)
 
     async def revision(self) -> str | None:
         """Give the commit at HEAD."""

@@ -3,27 +3,42 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import trio
+
+from nixeryd.git.allowed import Allowed
 from nixeryd.git.command import GitFailed
 from nixeryd.git.repository import NoSuchRef, Repository
 from nixeryd.git.trees import Trees
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
-from nixeryd.nix.evaluate import Evaluation, evaluate
+from nixeryd.nix.evaluate import Evaluation, EvaluationFailed, evaluate
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
+from nixeryd.nix.restricted import is_refusal
 from nixeryd.sources.source import State
+
+_RESTRICTED = (
+    "No branch or tag of yours has this commit, so it reads its own files and the store"
+    " only, and fetches and builds nothing while it is evaluated. If you trust it:"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A package set as it is in one commit; `called` is its name in messages."""
+    """A package set as it is in one commit; `called` is its name in messages.
+
+    `to_trust` says how a person can vouch for a commit that is nobody's here, which
+    is evaluated restricted until then.
+    """
 
     name: str
     repository: Repository
     commit: str
     called: str = field(compare=False)
     trees: Trees
+    to_trust: str | None = None
 
     async def ready(self) -> "Commit":
         """Give itself: it is here."""
@@ -54,28 +69,44 @@ class Commit:
             except GitFailed as error:
                 message = f"{self.called}: {error}"
                 raise RegistryError(ErrorCode.DENIED, message) from error
-            yield PackageSet(tree / self.repository.inside, label=self.called)
+            # Nix looks at where a path really is.
+            real = Path(await trio.Path(tree).resolve())
+            yield PackageSet(
+                real / self.repository.inside,
+                label=self.called,
+                only=None if self.to_trust is None else real,
+            )
 
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate the commit's files; raises `RegistryError`."""
         async with self.open() as found:
-            return await evaluate(
-                nix, found, image.packages, image.system, optional=image.optional
-            )
+            try:
+                return await evaluate(
+                    nix, found, image.packages, image.system, optional=image.optional
+                )
+            except EvaluationFailed as error:
+                if self.to_trust is None or not is_refusal(str(error)):
+                    raise
+                message = f"{error}\n{_RESTRICTED} {self.to_trust}"
+                raise EvaluationFailed(message, error.names) from error
 
 
 async def commit_at(
-    name: str, repository: Repository, ref: str, trees: Trees
+    name: str, repository: Repository, ref: str, allowed: Allowed, trees: Trees
 ) -> Commit:
-    """Give the commit that a ref means now; raises `RegistryError`."""
+    """Return the commit that a ref means now; raises `RegistryError`."""
     try:
-        commit = await repository.resolve(ref)
+        meaning = await allowed.resolve(repository, ref)
     except NoSuchRef as error:
         raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, str(error)) from error
     except GitFailed as error:
         message = f"{repository.directory}: {error}"
         raise RegistryError(ErrorCode.DENIED, message) from error
+    commit = meaning.commit
     called = f"{repository.directory} at {ref}"
     if ref != commit:
         called += f" ({commit[:12]})"
-    return Commit(name, repository, commit, called, trees)
+    to_trust = f"git -C {repository.directory} branch NAME {commit[:12]}"
+    return Commit(
+        name, repository, commit, called, trees, None if meaning.is_own else to_trust
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import trio
 
 from nixeryd.fingerprint import Checkout
+from nixeryd.git.allowed import Allowed
 from nixeryd.git.command import GitFailed, NoRepository, git
 from nixeryd.git.repository import open_repository
 from nixeryd.git.trees import Trees
@@ -29,6 +30,7 @@ class Directory:
     path: Path
     trees: Trees
     checkout: Checkout | None = None
+    allowed: Allowed = field(default_factory=Allowed)
     _described: dict[tuple[object, ...], str | None] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -59,7 +61,7 @@ class Directory:
             ) from error
         except GitFailed as error:
             raise RegistryError(ErrorCode.DENIED, f"{self.path}: {error}") from error
-        return await commit_at(self.name, repository, ref, self.trees)
+        return await commit_at(self.name, repository, ref, self.allowed, self.trees)
 
     async def ready(self) -> "Directory":
         """Give itself: it is here."""

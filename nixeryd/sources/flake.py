@@ -15,6 +15,7 @@ from urllib.parse import quote
 import trio
 
 from nixeryd.fingerprint import Checkout
+from nixeryd.git.allowed import Allowed
 from nixeryd.git.command import GitFailed, NoRepository
 from nixeryd.git.repository import NoSuchRef, Repository, open_repository
 from nixeryd.images.errors import ErrorCode, RegistryError
@@ -75,6 +76,7 @@ class LocalFlake:
     name: str
     path: Path
     checkout: Checkout | None = None
+    allowed: Allowed = field(default_factory=Allowed)
 
     @property
     def place(self) -> str:
@@ -94,11 +96,21 @@ class LocalFlake:
         """Give it as it is in a commit."""
         try:
             repository = await open_repository(self.path)
-            commit = await repository.resolve(ref)
+            meaning = await self.allowed.resolve(repository, ref)
         except (NoSuchRef, NoRepository) as error:
             raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, str(error)) from error
         except GitFailed as error:
             raise RegistryError(ErrorCode.DENIED, f"{self.path}: {error}") from error
+        commit = meaning.commit
+        if not meaning.is_own:
+            # A flake fetches its inputs as it is evaluated, and reads what it likes.
+            raise RegistryError(
+                ErrorCode.DENIED,
+                f"{self.path} at {ref}: no branch or tag of yours has the commit"
+                f" {commit[:12]}, and a flake cannot be evaluated without fetching what"
+                f" it names. If you trust it: git -C {self.path} branch NAME"
+                f" {commit[:12]}",
+            )
         return LockedFlake(self.name, _git_url(repository, self.path, commit), commit)
 
     async def ready(self) -> "LocalFlake":

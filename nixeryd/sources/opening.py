@@ -9,6 +9,7 @@ import trio
 
 from nixeryd import config
 from nixeryd.fingerprint import Checkout, open_checkout
+from nixeryd.git.allowed import Allowed
 from nixeryd.git.remote import Remote
 from nixeryd.git.trees import Trees
 from nixeryd.images.digests import Digest
@@ -79,11 +80,13 @@ class _Opener:
                 f"the source {name} is not there: {path} does not exist; mend its path,"
                 " or name another with --nixpkgs"
             )
+        allowed = Allowed(said.refs)
         if said.flake:
-            return LocalFlake(name, path, await self._watch(name, path))
+            return LocalFlake(name, path, await self._watch(name, path), allowed)
         if await trio.to_thread.run_sync(is_bare, path):
-            return BareRepository(name, path, self.trees)
-        return Directory(name, path, self.trees, await self._watch(name, path))
+            return BareRepository(name, path, self.trees, allowed)
+        watch = await self._watch(name, path)
+        return Directory(name, path, self.trees, watch, allowed)
 
     async def _watch(self, name: str, path: Path) -> Checkout:
         memory = self.data_dir / "checkouts"

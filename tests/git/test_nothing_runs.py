@@ -5,6 +5,7 @@ Each way is a canary, a program that leaves a file behind if it is started.
 
 import pytest
 
+from nixeryd.git.allowed import Allowed
 from nixeryd.git.repository import open_repository
 from nixeryd.git.trees import Trees
 from nixeryd.sources.directory import describe
@@ -74,7 +75,7 @@ async def ask_everything(repo, tmp_path):
     """Look refs up, lay commits out, and tell whether the working tree is dirty."""
     repository = await open_repository(repo.path)
     for ref in ("main", "HEAD", repo.one, repo.one[:8]):
-        await repository.resolve(ref)
+        await Allowed().resolve(repository, ref)
     trees = Trees(tmp_path / "trees")
     for commit in (repo.one, repo.two, repo.one):
         async with trees.hold(repository, commit):

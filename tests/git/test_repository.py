@@ -3,6 +3,7 @@ import os
 import pytest
 import trio
 
+from nixeryd.git.allowed import Allowed
 from nixeryd.git.command import GitFailed, NoRepository
 from nixeryd.git.repository import NoSuchRef, open_repository, refs_of_tag
 from nixeryd.images.errors import RegistryError
@@ -19,7 +20,8 @@ def repo(make_repository):
 
 
 async def resolve(directory, ref):
-    return await (await open_repository(directory)).resolve(ref)
+    meaning = await Allowed().resolve(await open_repository(directory), ref)
+    return meaning.commit
 
 
 async def test_branches_tags_commits_and_heads_are_refs(repo):
@@ -71,10 +73,11 @@ async def test_what_is_no_commit_is_no_ref(repo, ref):
         await resolve(repo.path, ref)
 
 
-async def test_a_whole_commit_that_is_missing_is_found_out_when_looked_at(repo):
+async def test_a_whole_commit_that_is_missing_is_no_commit(repo):
     repository = await open_repository(repo.path)
     missing = "0123456789" * 4
-    assert await repository.resolve(missing) == missing
+    with pytest.raises(NoSuchRef, match=f"no ref or commit {missing}"):
+        await resolve(repo.path, missing)
     with pytest.raises(NoSuchRef, match=f"has no commit {missing}"):
         await repository.verify(missing)
     await repository.verify(repo.one)
@@ -84,9 +87,9 @@ async def test_a_shallow_clone_says_why_it_lacks_a_commit(repo, tmp_path):
     shallow = tmp_path / "shallow"
     repo.git("clone", "--quiet", "--depth=1", f"file://{repo.path}", str(shallow))
     repository = await open_repository(shallow)
-    assert await repository.resolve("main") == repo.two
+    assert await resolve(shallow, "main") == repo.two
     with pytest.raises(NoSuchRef, match=r"shallow clone.*fetch --unshallow"):
-        await repository.resolve(repo.one[:10])
+        await resolve(shallow, repo.one[:10])
     with pytest.raises(NoSuchRef, match=r"shallow clone.*fetch --unshallow"):
         await repository.verify(repo.one)
 
@@ -96,13 +99,13 @@ async def test_a_bare_repository_and_a_worktree_are_repositories(repo, tmp_path)
     repo.git("clone", "--quiet", "--bare", str(repo.path), str(bare))
     found = await open_repository(bare)
     assert (found.is_bare, found.name) == (True, "mirror")
-    assert await found.resolve("feature-x") == repo.one
+    assert await resolve(bare, "feature-x") == repo.one
     other = tmp_path / "other"
     repo.git("worktree", "add", "--quiet", str(other), "feature/x")
     found = await open_repository(other)
     assert (found.is_bare, found.name, found.inside) == (False, "other", "")
-    assert await found.resolve("HEAD") == repo.one
-    assert await found.resolve("main") == repo.two
+    assert await resolve(other, "HEAD") == repo.one
+    assert await resolve(other, "main") == repo.two
 
 
 async def test_a_directory_below_the_top_knows_its_place(repo):

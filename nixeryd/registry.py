@@ -28,7 +28,7 @@ from nixeryd.images.served import (
     Manifest,
     Origin,
     Patience,
-    TagPage,
+    TagList,
 )
 from nixeryd.images.via import LONGEST, read_via
 from nixeryd.mirror.download import ArrivingBlob
@@ -110,13 +110,13 @@ class Registry:
             await blob.require()
         return blob
 
-    async def tags(self, request: TagsRoute, origin: Origin) -> list[str] | TagPage:
+    async def tags(self, request: TagsRoute, origin: Origin) -> TagList:
         """List the tags that a repository has here, or there."""
         match self.decide(request.repository, origin):
             case Nix(components):
-                return self._builder.tags(components)
+                return TagList(tuple(self._builder.tags(components)))
             case Upstream() as upstream:
-                return await self._mirror.tags(upstream, request.limit, request.last)
+                return await self._mirror.tags(upstream, request.last)
             case other:
                 assert_never(other)
 

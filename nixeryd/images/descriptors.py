@@ -1,6 +1,7 @@
 """What a manifest names: the blobs of an image, or the manifests of an index.
 
-Law: only sha256 digests; a manifest of which any part cannot be read is none. The
+Law: only sha256 digests; a manifest of which any part cannot be read is none, and one
+that could be read as an image and as an index is none either (CVE-2021-41190). The
 bytes themselves are never changed. Knows nothing of where anything is.
 
 https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md
@@ -82,10 +83,17 @@ class _Descriptor(msgspec.Struct):
 class _Image(msgspec.Struct):
     config: _Descriptor
     layers: list[_Descriptor]
+    manifests: msgspec.UnsetType = msgspec.UNSET
 
 
 class _Index(msgspec.Struct):
     manifests: list[_Descriptor]
+    config: msgspec.UnsetType = msgspec.UNSET
+    layers: msgspec.UnsetType = msgspec.UNSET
+
+
+class _Typed(msgspec.Struct):
+    mediaType: str | None = None  # noqa: N815  the spec's name
 
 
 def read_descriptors(body: bytes, media_type: str) -> Image | ImageIndex:
@@ -100,6 +108,14 @@ def read_descriptors(body: bytes, media_type: str) -> Image | ImageIndex:
         raise UnreadableManifest(f"a manifest that names no image: {error}") from error
     except RegistryError as error:
         raise UnreadableManifest(f"a manifest with {error}") from error
+
+
+def stated_type(body: bytes) -> str | None:
+    """Read the type that a manifest itself states; None if it does not."""
+    try:
+        return msgspec.json.decode(body, type=_Typed).mediaType
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def choose_manifest(index: ImageIndex, platform: Platform) -> Descriptor | None:

@@ -61,18 +61,27 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """Answer 404: not here, and the upstream is not to be asked."""
+    """Answer 404: the upstream said lately that there is no such thing."""
 
     reason: str
 
 
-Decision = Serve | Revalidate | Fetch | Miss
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Answer 403: it cannot be had now, and there is nothing to serve instead."""
+
+    reason: str
+
+
+Decision = Serve | Revalidate | Fetch | Miss | Unavailable
+
+_OFFLINE = Unavailable("nixeryd is offline, and this was never pulled before")
 
 
 def decide(entry: Entry | None, now: float, ttl: float, *, offline: bool) -> Decision:
     """Decide what a request for a tag needs. `ttl` in seconds."""
     if entry is None:
-        return Miss("offline, and never pulled before") if offline else Fetch()
+        return _OFFLINE if offline else Fetch()
     # A check in the future (the clock was set back) proves nothing.
     fresh = 0 <= now - entry.checked < ttl
     if entry.gone:
@@ -90,7 +99,7 @@ def decide_by_digest(digest: Digest, *, stored: bool, offline: bool) -> Decision
     """Decide what a request by digest needs: what is stored is right for ever."""
     if stored:
         return Serve(digest, age=0)
-    return Miss("offline, and never pulled before") if offline else Fetch(digest)
+    return _OFFLINE if offline else Fetch(digest)
 
 
 # -- after the upstream was asked
@@ -132,13 +141,6 @@ class Gone:
     """Store `entry` (if there is one), answer 404; keep the manifest itself."""
 
     entry: Entry | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unavailable:
-    """Answer 404: the upstream failed, and there is nothing to serve instead."""
-
     reason: str
 
 

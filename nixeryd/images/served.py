@@ -66,11 +66,10 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class TagPage:
-    """A page of tags as another registry gave it; `next_last` names the next page."""
+class TagList:
+    """All tags of a repository; `warning` tells the user why they may not be all."""
 
-    tags: tuple[str, ...]
-    next_last: str | None = None
+    names: tuple[str, ...]
     warning: str | None = None
 
 

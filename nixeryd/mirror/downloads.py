@@ -22,6 +22,7 @@ from nixeryd.images.errors import NixerydError
 from nixeryd.images.served import FilePath
 from nixeryd.metrics import UPSTREAM_BYTES
 from nixeryd.mirror.download import Download
+from nixeryd.mirror.errors import is_missing
 from nixeryd.mirror.pieces import BUFFERED, Pieces
 from nixeryd.store.blobs import Blobs, Staged
 from nixeryd.store.mirrored import Mirrored, Place
@@ -112,7 +113,9 @@ class Downloads:
         bound = log.bind(blob=str(download.digest), source=str(download.place))
         seconds = round(trio.current_time() - began, 3)
         if download.path is None:
-            bound.warning("download failed", error=str(download.error))
+            missing = download.error is not None and is_missing(download.error)
+            tell = bound.info if missing else bound.warning
+            tell("download failed", error=str(download.error))
         else:
             bound.info("downloaded", size=download.size, seconds=seconds)
 

@@ -1,9 +1,9 @@
 """Manifests of upstreams: kept for ever by digest, checked now and then by tag.
 
 Law: `images.freshness` decides; here it is carried out. What is stored are the bytes
-that the upstream sent, whatever a client said it accepts. One check of a tag at a
-time, for all who ask; who has a stored copy to fall back on does not wait for long.
-Whatever goes wrong, a client is told 404 and goes on to the upstream itself.
+that the upstream sent, whatever a client said it accepts, and their type is what the
+bytes state, or what that very upstream said. One check of a tag at a time, for all who
+ask; who has a stored copy to fall back on does not wait for long.
 """
 
 import time
@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from nixeryd.flight import Flights
-from nixeryd.images.descriptors import Image, read_descriptors
+from nixeryd.images.descriptors import Image, read_descriptors, stated_type
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.freshness import (
@@ -27,7 +27,6 @@ from nixeryd.images.freshness import (
     Fetch,
     Gone,
     Miss,
-    Missing,
     Serve,
     Unavailable,
     after,
@@ -35,6 +34,7 @@ from nixeryd.images.freshness import (
     decide_by_digest,
 )
 from nixeryd.images.served import Manifest
+from nixeryd.mirror.errors import denied, is_missing, refusal
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.mirrored import Place
@@ -84,7 +84,10 @@ class Manifests:
     async def get(
         self, upstream: Upstream, place: Place, reference: Digest | str
     ) -> Manifest:
-        """Give a manifest; MANIFEST_UNKNOWN (404) whatever is in the way."""
+        """Return a manifest, from the upstream if need be.
+
+        Raises MANIFEST_UNKNOWN (404), or DENIED for what cannot be had now.
+        """
         question = _Question(place, reference)
         if isinstance(reference, Digest):
             return await self._by_digest(upstream, question, reference)
@@ -96,6 +99,8 @@ class Manifests:
                 return self._serve(question, served)
             case Miss(reason):
                 raise _unknown(question, reason)
+            case Unavailable(reason):
+                raise denied(question, reason)
             case _:
                 return await self._checked(upstream, question, entry)
 
@@ -106,11 +111,11 @@ class Manifests:
     async def _by_digest(
         self, upstream: Upstream, question: _Question, digest: Digest
     ) -> Manifest:
-        stored = self._stored(digest)
+        stored = self._stored(question.place, digest)
         offline = self._is_offline(upstream.name)
         match decide_by_digest(digest, stored=stored is not None, offline=offline):
-            case Miss(reason):
-                raise _unknown(question, reason)
+            case Unavailable(reason):
+                raise denied(question, reason)
             case Serve() if stored is not None:
                 return stored
             case _:
@@ -119,7 +124,7 @@ class Manifests:
                 )
                 with trio.move_on_after(LONG_PATIENCE):
                     return await flight.wait()
-                raise _unknown(question, f"{upstream.name} did not answer in time")
+                raise denied(question, f"{upstream.name} did not answer in time")
 
     async def _fetch_by_digest(
         self, upstream: Upstream, question: _Question, digest: Digest
@@ -129,7 +134,7 @@ class Manifests:
             await self._keep(question.place, fetched)
         except NixerydError as error:
             _log(question, error)
-            raise _unknown(question, str(error)) from error
+            raise refusal(question, error, ErrorCode.MANIFEST_UNKNOWN) from error
         return Manifest(fetched.body, digest, fetched.media_type)
 
     async def _checked(
@@ -178,12 +183,15 @@ class Manifests:
             if entry is not None and not entry.gone:
                 lease.add(entry.digest)
                 digest = (await upstream.head_manifest(place.repository, tag)).digest
-                if digest is not None and self._stored(digest) is not None:
-                    outcome = after(entry, Current(digest), self._now())
+                stored = None if digest is None else self._stored(place, digest)
+                if stored is not None:
+                    outcome = after(entry, Current(stored.digest), self._now())
                     if not isinstance(outcome, Confirmed):
                         # Moved to where it was before, or where another tag is.
-                        self._index.mirrored.add_manifest(place, digest)
-                    return digest
+                        self._index.mirrored.add_manifest(
+                            place, stored.digest, stored.media_type
+                        )
+                    return stored.digest
             fetched = await upstream.get_manifest(place.repository, tag)
             await self._keep(place, fetched)
             return fetched.digest
@@ -192,9 +200,10 @@ class Manifests:
         """Store a manifest as it came; nothing if its parts cannot be read."""
         named = read_descriptors(fetched.body, fetched.media_type)
         parts = named.blobs if isinstance(named, Image) else named.manifests
+        known = self._index.manifest(fetched.digest)
         manifest = StoredManifest(
             digest=fetched.digest,
-            media_type=fetched.media_type,
+            media_type=fetched.media_type if known is None else known.media_type,
             blobs=tuple(part.digest for part in parts),
             size=sum(part.size for part in parts),
         )
@@ -208,7 +217,7 @@ class Manifests:
                 await trio.to_thread.run_sync(self._blobs.put, fetched.body)
             # First, as a power cut may come between: without it, it is taken for one
             # of ours, which has all its blobs.
-            self._index.mirrored.add_manifest(place, fetched.digest)
+            self._index.mirrored.add_manifest(place, fetched.digest, fetched.media_type)
             self._index.add_manifest(manifest)
 
     def _fall_back(
@@ -223,9 +232,9 @@ class Manifests:
                     self._set_tag(question, left)
                 raise _unknown(question, reason)
             case Unavailable(reason):
-                raise _unknown(question, reason)
+                raise denied(question, reason)
             case Confirmed() | Fetch():  # of an answer that names a digest
-                raise _unknown(question, "the upstream did not answer")
+                raise denied(question, "the upstream did not answer")
 
     def _confirm(self, question: _Question, entry: Entry) -> Manifest:
         self._set_tag(question, entry)
@@ -238,9 +247,9 @@ class Manifests:
             log.warning("a tag cannot be noted", image=str(question), error=str(error))
 
     def _serve(self, question: _Question, served: Serve) -> Manifest:
-        stored = self._stored(served.digest)
+        stored = self._stored(question.place, served.digest)
         if stored is None:
-            raise _unknown(question, "its manifest was removed a moment ago")
+            raise denied(question, "its manifest was removed a moment ago; ask again")
         return Manifest(
             stored.body, stored.digest, stored.media_type, served.age, served.warning
         )
@@ -248,16 +257,19 @@ class Manifests:
     def _entry(self, place: Place, tag: str) -> Entry | None:
         """Find what is known of a tag, unless its manifest is here no more."""
         entry = self._index.mirrored.tag(place, tag)
-        if entry is None or self._stored(entry.digest) is None:
+        if entry is None or self._stored(place, entry.digest) is None:
             return None
         return entry
 
-    def _stored(self, digest: Digest) -> Manifest | None:
+    def _stored(self, place: Place, digest: Digest) -> Manifest | None:
+        """Find what may be served as this place's."""
         known = self._index.manifest(digest)
         body = None if known is None else self._blobs.read(digest)
-        if known is None or body is None:
+        if body is None:
             return None
-        return Manifest(body, digest, known.media_type)
+        # Bytes that state their type are the same manifest wherever they are from.
+        media_type = self._index.mirrored.media_type(place, digest) or stated_type(body)
+        return None if media_type is None else Manifest(body, digest, media_type)
 
     def _remember(self, question: _Question, failed: Failed) -> None:
         now = trio.current_time()
@@ -275,6 +287,5 @@ def _unknown(question: _Question, reason: str) -> RegistryError:
 
 
 def _log(question: _Question, error: NixerydError) -> None:
-    missing = isinstance(error, UpstreamError) and isinstance(answer_of(error), Missing)
-    tell = log.info if missing else log.warning
+    tell = log.info if is_missing(error) else log.warning
     tell("upstream gave no manifest", image=str(question), error=str(error))

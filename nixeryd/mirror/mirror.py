@@ -1,8 +1,8 @@
 """The mirror: answers for the images of other registries.
 
 Law: nothing is asked of an upstream but what a client asked for and is not here, or
-may be old; nothing at all while offline. Every way of not having something is a 404,
-at which clients go on to the upstream by themselves.
+may be old; nothing at all while offline. What an upstream does not have is 404, what
+cannot be had now is 403 with the reason; at either, clients go on to the upstream.
 """
 
 import time
@@ -14,10 +14,11 @@ import trio
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.routes import Upstream as Route
-from nixeryd.images.served import BlobFile, BlobHead, Manifest, TagPage
+from nixeryd.images.served import BlobFile, BlobHead, Manifest, TagList
 from nixeryd.images.trust import is_near
 from nixeryd.mirror.download import ArrivingBlob, Download
 from nixeryd.mirror.downloads import RESUMING, Downloads
+from nixeryd.mirror.errors import denied, refusal
 from nixeryd.mirror.manifests import Manifests
 from nixeryd.mirror.sources import Upstreams
 from nixeryd.mirror.tags import Tags
@@ -71,7 +72,7 @@ class Mirror:
             is_offline=self._is_offline,
             now=now,
         )
-        self._tags = Tags(index.mirrored, nursery, is_offline=self._is_offline)
+        self._tags = Tags(index, nursery, is_offline=self._is_offline)
 
     def set_offline(self, *, offline: bool) -> None:
         """Go offline, which breaks off what is on its way, or come back."""
@@ -97,17 +98,17 @@ class Mirror:
         return list(self._upstreams.clients.values())
 
     async def manifest(self, route: Route, reference: Digest | str) -> Manifest:
-        """Give a manifest; MANIFEST_UNKNOWN if it cannot be had."""
+        """Return a manifest; raises MANIFEST_UNKNOWN or DENIED."""
         upstream, place = self._find(route)
         return await self._manifests.get(upstream, place, reference)
 
-    async def tags(self, route: Route, n: int | None, last: str | None) -> TagPage:
-        """Give a page of tags; NAME_UNKNOWN if it cannot be had."""
+    async def tags(self, route: Route, last: str | None = None) -> TagList:
+        """List all tags; `last`: the client goes on after this one."""
         upstream, place = self._find(route)
-        return await self._tags.get(upstream, place, n, last)
+        return await self._tags.get(upstream, place, last)
 
     async def blob_head(self, route: Route, digest: Digest) -> BlobFile | BlobHead:
-        """Say how large a blob is; BLOB_UNKNOWN if it cannot be had."""
+        """Tell how large a blob is; raises BLOB_UNKNOWN or DENIED."""
         if (stored := self._blobs.file(digest)) is not None:
             return stored
         upstream, place = self._find(route)
@@ -119,13 +120,18 @@ class Mirror:
             size = await upstream.head_blob(place.repository, digest)
         except NixerydError as error:
             log.info("upstream gave no size", blob=str(digest), error=str(error))
-            raise _unknown(place, digest, str(error)) from error
+            raise _refusal(place, digest, error) from error
         if size is None:
-            raise _unknown(place, digest, f"{upstream.name} does not say how large")
+            raise denied(
+                f"{place}@{digest}", f"{upstream.name} does not say how large it is"
+            )
         return BlobHead(size, digest)
 
     async def blob(self, route: Route, digest: Digest) -> BlobFile | ArrivingBlob:
-        """Give a blob, from the store or while it arrives; BLOB_UNKNOWN (404)."""
+        """Return a blob, from the store or while it arrives.
+
+        Raises BLOB_UNKNOWN (404), or DENIED for what cannot be had now.
+        """
         if (stored := self._blobs.file(digest)) is not None:
             return stored
         upstream, place = self._find(route)
@@ -139,7 +145,7 @@ class Mirror:
                 if (stored := self._blobs.file(digest)) is not None:
                     return stored
                 if download.place == place:
-                    raise _unknown(place, digest, str(error)) from error
+                    raise _refusal(place, digest, error) from error
                 # Another repository's; this one may have it nevertheless.
                 download = self.downloads.start(upstream, place, digest)
             else:
@@ -158,7 +164,10 @@ class Mirror:
 
     def _refuse_offline(self, place: Place, digest: Digest) -> None:
         if self._is_offline(place.upstream):
-            raise _unknown(place, digest, "offline, and never pulled before")
+            raise denied(
+                f"{place}@{digest}",
+                "nixeryd is offline, and this was never pulled before",
+            )
 
     def _find(self, route: Route) -> tuple[Upstream, Place]:
         return (
@@ -167,5 +176,5 @@ class Mirror:
         )
 
 
-def _unknown(place: Place, digest: Digest, reason: str) -> RegistryError:
-    return RegistryError(ErrorCode.BLOB_UNKNOWN, f"{place}@{digest}: {reason}")
+def _refusal(place: Place, digest: Digest, error: NixerydError) -> RegistryError:
+    return refusal(f"{place}@{digest}", error, ErrorCode.BLOB_UNKNOWN)

@@ -19,17 +19,11 @@ from pathlib import Path
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
-from nixeryd.store import (
-    insides,
-    migrations,
-    mirrored,
-    names,
-    numbers,
-    origins,
-)
+from nixeryd.store import insides, lists, migrations, mirrored, names, numbers, origins
 from nixeryd.store.blobs import StoreFullError
 from nixeryd.store.connection import IndexUnusableError, connect, explained
 from nixeryd.store.insides import Insides
+from nixeryd.store.lists import Lists
 from nixeryd.store.mirrored import Mirrored
 from nixeryd.store.names import Names
 from nixeryd.store.numbers import Numbers
@@ -74,14 +68,8 @@ CREATE TRIGGER IF NOT EXISTS manifest_written AFTER INSERT ON manifests BEGIN
         VALUES (new.digest, (julianday('now') - 2440587.5) * 86400.0);
 END;
 """
-_TABLES = (
-    numbers.SCHEMA
-    + _SCHEMA
-    + mirrored.SCHEMA
-    + names.SCHEMA
-    + insides.SCHEMA
-    + origins.SCHEMA
-)
+_PARTS = (mirrored, lists, names, insides, origins)
+_TABLES = "".join((numbers.SCHEMA, _SCHEMA, *(part.SCHEMA for part in _PARTS)))
 _SET_USED = "UPDATE uses SET used = ? WHERE manifest = ?"
 _LATE = "SELECT manifest FROM uses WHERE used > ? ORDER BY used DESC"
 
@@ -112,6 +100,7 @@ class Index:
         self.names = Names(connection)
         self._numbers = Numbers(connection)
         self.mirrored = Mirrored(connection, self._numbers)
+        self.lists = Lists(connection)
         self.insides = Insides(connection)
         self.origins = Origins(connection)
         self._recent = Recent(connection)

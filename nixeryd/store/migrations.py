@@ -25,7 +25,25 @@ from nixeryd.images.errors import NixerydError
 FIRST: Final = 2
 """The oldest version that can be migrated: that of commit 7ec3a5e."""
 
-STEPS: Final[tuple[str, ...]] = ()
+STEPS: Final[tuple[str, ...]] = (
+    # 3: a manifest's type is what each place says; one list of tags for each place.
+    """
+ALTER TABLE mirrored_manifests ADD COLUMN media_type TEXT;
+CREATE TABLE mirrored_lists (
+    upstream TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    items TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    PRIMARY KEY (upstream, repository, subject)
+) STRICT;
+INSERT INTO mirrored_lists
+    SELECT upstream, repository, '', tags, length(tags) FROM mirrored_tag_pages
+    WHERE n = -1 AND last = '' AND next_last IS NULL AND length(tags) <= 4194304
+    LIMIT 1000;
+DROP TABLE mirrored_tag_pages;
+""",
+)
 """SQL from each version to the next, the first from `FIRST`."""
 
 log = structlog.get_logger()

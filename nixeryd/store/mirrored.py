@@ -2,16 +2,14 @@
 
 Part of the index and on its connection (`index.py`): a row is written only after the
 bytes it names are safe. Nothing here decides what may be served; a mirrored manifest
-itself is in the index's common table.
+itself is in the index's common table, but its type is that of the place it is from.
 """
 
-import json
 import sqlite3
 from dataclasses import dataclass
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry
-from nixeryd.images.served import TagPage
 from nixeryd.store.numbers import Numbers
 
 SCHEMA = """
@@ -19,6 +17,7 @@ CREATE TABLE IF NOT EXISTS mirrored_manifests (
     digest TEXT NOT NULL REFERENCES manifests (digest),
     upstream TEXT NOT NULL,      -- where it is from, and so the blobs it names
     repository TEXT NOT NULL,
+    media_type TEXT,             -- as it says there; NULL: as in `manifests`
     PRIMARY KEY (digest, upstream, repository)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS mirrored_tags (
@@ -29,15 +28,6 @@ CREATE TABLE IF NOT EXISTS mirrored_tags (
     checked REAL NOT NULL,       -- seconds since the epoch
     gone INTEGER NOT NULL,       -- 1: the upstream says it is not there, or not for us
     PRIMARY KEY (upstream, repository, tag)
-) STRICT;
-CREATE TABLE IF NOT EXISTS mirrored_tag_pages (
-    upstream TEXT NOT NULL,
-    repository TEXT NOT NULL,
-    n INTEGER NOT NULL,          -- how many were asked for, -1: no matter
-    last TEXT NOT NULL,          -- after which one, '': from the start
-    tags TEXT NOT NULL,          -- JSON
-    next_last TEXT,
-    PRIMARY KEY (upstream, repository, n, last)
 ) STRICT;
 """
 
@@ -107,13 +97,24 @@ class Mirrored:
         (number,) = self._db.execute("SELECT count(*) FROM mirrored_tags").fetchone()
         return int(number)
 
-    def add_manifest(self, place: Place, digest: Digest) -> None:
-        """Remember where a manifest is from."""
+    def add_manifest(self, place: Place, digest: Digest, media_type: str) -> None:
+        """Remember where a manifest is from, and of which type it is there."""
         with self._db:
             self._db.execute(
-                "INSERT OR IGNORE INTO mirrored_manifests VALUES (?, ?, ?)",
-                (str(digest), place.upstream, place.repository),
+                "INSERT OR REPLACE INTO mirrored_manifests"
+                " (digest, upstream, repository, media_type) VALUES (?, ?, ?, ?)",
+                (str(digest), place.upstream, place.repository, media_type),
             )
+
+    def media_type(self, place: Place, digest: Digest) -> str | None:
+        """Tell of which type a manifest is there; None if it was not had from there."""
+        row = self._db.execute(
+            "SELECT coalesce(here.media_type, manifests.media_type)"
+            " FROM mirrored_manifests AS here JOIN manifests USING (digest)"
+            " WHERE digest = ? AND upstream = ? AND repository = ?",
+            (str(digest), place.upstream, place.repository),
+        ).fetchone()
+        return None if row is None else str(row[0])
 
     def places(self, digest: Digest) -> list[Place]:
         """List where a manifest can be had again, and the blobs it names."""
@@ -128,29 +129,3 @@ class Mirrored:
         """Remember a blob that was fetched; `size` in bytes."""
         with self._db:
             self._numbers.add_blob(digest, size)
-
-    def page(self, place: Place, n: int | None, last: str | None) -> TagPage | None:
-        """Find the answer that the upstream last gave to this question."""
-        row = self._db.execute(
-            "SELECT tags, next_last FROM mirrored_tag_pages"
-            " WHERE upstream = ? AND repository = ? AND n = ? AND last = ?",
-            (place.upstream, place.repository, -1 if n is None else n, last or ""),
-        ).fetchone()
-        return None if row is None else TagPage(tuple(json.loads(row[0])), row[1])
-
-    def set_page(
-        self, place: Place, n: int | None, last: str | None, page: TagPage
-    ) -> None:
-        """Remember a page of tags."""
-        with self._db:
-            self._db.execute(
-                "INSERT OR REPLACE INTO mirrored_tag_pages VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    place.upstream,
-                    place.repository,
-                    -1 if n is None else n,
-                    last or "",
-                    json.dumps(page.tags),
-                    page.next_last,
-                ),
-            )

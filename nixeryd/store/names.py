@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from nixeryd.images.digests import Digest
+from nixeryd.store import lists
 from nixeryd.store.connection import durably
 
 SCHEMA = """
@@ -171,6 +172,7 @@ class Names:
                     f"DELETE FROM {table} WHERE {field} = ?",  # noqa: S608  ours
                     [(digest,) for digest in manifests],
                 )
+            self._db.execute(lists.FREE)
             for statement in _FORGET_UNNEEDED if unneeded else _FORGET_BLOB:
                 self._db.executemany(statement, [(digest,) for digest in blobs])
         return gone

@@ -24,7 +24,7 @@ from nixeryd.images.served import (
     Manifest,
     Origin,
     Patience,
-    TagPage,
+    TagList,
 )
 
 
@@ -89,8 +89,8 @@ class Registry(Protocol):
         """Say how large a blob is, without fetching it."""
         ...
 
-    async def tags(self, request: TagsRoute, origin: Origin) -> list[str] | TagPage:
-        """Give all tags of the repository, in any order, or the page that was asked."""
+    async def tags(self, request: TagsRoute, origin: Origin) -> TagList:
+        """List all tags of the repository, in any order."""
         ...
 
 

@@ -27,7 +27,7 @@ from nixeryd.images.routes import (
     TagsRoute,
     route,
 )
-from nixeryd.images.served import BlobFile, Origin, Patience, StillBuilding, TagPage
+from nixeryd.images.served import BlobFile, Origin, Patience, StillBuilding
 from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.bodies import open_body
 from nixeryd.web.clients import client_name
@@ -191,18 +191,16 @@ async def _blob(
 
 async def _tags(registry: Registry, asked: TagsRoute, origin: Origin) -> Answer:
     tags = await registry.tags(asked, origin)
-    if not isinstance(tags, TagPage):
-        page, more = paginate(tags, asked.limit, asked.last)
-        tags = TagPage(tuple(page), page[-1] if more else None)
+    page, more = paginate(tags.names, asked.limit, asked.last)
     name = "/".join(asked.repository)
     headers = _warning(tags.warning)
-    if tags.next_last is not None:
+    if more:
         query = {} if asked.limit is None else {"n": str(asked.limit)}
-        query["last"] = tags.next_last
+        query["last"] = page[-1]
         if origin.ns is not None:
             query["ns"] = origin.ns
         headers["Link"] = f'</v2/{name}/tags/list?{urlencode(query)}>; rel="next"'
-    body = json.dumps({"name": name, "tags": tags.tags}).encode()
+    body = json.dumps({"name": name, "tags": page}).encode()
     return Answer.of_bytes(200, body, headers)
 
 

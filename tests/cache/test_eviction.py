@@ -253,7 +253,7 @@ async def test_a_mirrored_image_goes_with_what_its_index_names(shelf, make):
         digest = shelf.blobs.put(body)
         stored = StoredManifest(digest, "type", needs or tuple(digests), 0)
         shelf.index.add_manifest(stored)
-        shelf.index.mirrored.add_manifest(place, digest)
+        shelf.index.mirrored.add_manifest(place, digest, "type")
         digests.append(digest)
     for tag, gone in [("1.27", False), ("1.0", True)]:
         shelf.index.mirrored.set_tag(place, tag, Entry(digests[1], 5.0, gone))

@@ -129,7 +129,7 @@ async def test_of_a_mirrored_image_only_what_is_damaged_goes(shelf, verify):
     image, index = shelf.blobs.put(b"image"), shelf.blobs.put(b"index")
     for digest, needs in [(image, (layer, missing)), (index, (image,))]:
         shelf.index.add_manifest(StoredManifest(digest, "type", needs, 0))
-        shelf.index.mirrored.add_manifest(place, digest)
+        shelf.index.mirrored.add_manifest(place, digest, "type")
     shelf.index.mirrored.add_blob(layer, 100 * KB)
     damage(shelf, layer)
     checked = await verify(repair=True)

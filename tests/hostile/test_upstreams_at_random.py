@@ -181,7 +181,7 @@ MANIFESTS = ("latest", "1", IMAGE.digest, KEPT.digest, digest_of(manifest_of(1, 
 
 
 def manifest_is_right(got: Got, reference: str) -> None:
-    assert got.status in (200, 404)
+    assert got.status in (200, 403, 404)
     if got.status == 200 and got.is_whole:
         digest = digest_of(got.body)
         assert got.headers["docker-content-digest"] == digest
@@ -189,8 +189,8 @@ def manifest_is_right(got: Got, reference: str) -> None:
 
 
 def blob_is_right(got: Got, blob: bytes, part: slice = slice(None)) -> None:
-    assert got.status in (200, 206, 404)
-    if got.status != 404 and got.is_whole:
+    assert got.status in (200, 206, 403, 404)
+    if got.status in (200, 206) and got.is_whole:
         assert got.body == blob[part]
 
 
@@ -204,9 +204,9 @@ async def ask_for_all(site: Site) -> None:
         path = f"/v2/library/new/blobs/{digest_of(blob)}"
         blob_is_right(await site.fetch(path), blob)
     head = await site.door.request("HEAD", f"/v2/library/new/blobs/{ZEROS}")
-    assert head.status in (200, 404)
+    assert head.status in (200, 403, 404)
     tags = await site.fetch("/v2/library/new/tags/list?n=3")
-    assert tags.status in (200, 404)
+    assert tags.status in (200, 403, 404)
     assert "x-evil" not in tags.headers
 
 

@@ -65,6 +65,10 @@ def test_an_index_names_manifests_and_their_platforms(media_type):
         (IMAGE, {"config": part(b"") | {"size": 1.5}, "layers": []}),
         (INDEX, {"config": part(b""), "layers": []}),
         (INDEX, {"manifests": [part(b"", platform="linux")]}),
+        # CVE-2021-41190: an image to one, an index to another.
+        (IMAGE, {"config": part(b""), "layers": [], "manifests": []}),
+        (INDEX, {"manifests": [], "layers": []}),
+        (INDEX, {"manifests": [], "config": part(b"")}),
     ],
 )
 def test_what_cannot_be_read_is_an_error(media_type, document):

@@ -24,7 +24,7 @@ ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
 ENTRY = Entry(ONE, checked=1000.0)
 GONE = Entry(ONE, checked=1000.0, gone=True)
 TTL = 60.0
-NEVER = Miss("offline, and never pulled before")
+NEVER = Unavailable("nixeryd is offline, and this was never pulled before")
 SAID_GONE = Miss("the upstream said that it is gone or private")
 
 
@@ -119,7 +119,7 @@ entries = st.builds(Entry, st.just(ONE), times, st.booleans())
 
 @given(entries, times, times)
 def test_offline_never_asks_the_upstream(entry, now, ttl):
-    assert isinstance(decide(entry, now, ttl, offline=True), Serve | Miss)
+    assert isinstance(decide(entry, now, ttl, offline=True), Serve | Miss | Unavailable)
 
 
 @given(entries, times, times, st.booleans())

@@ -158,7 +158,7 @@ async def test_a_small_blob_is_answered_only_when_it_is_right(setup, mirror, fau
     faults.on(BLOBS, Change(corrupt_at=0))
     with pytest.raises(RegistryError, match="digest") as caught:
         await mirror.blob(ROUTE, Digest.of(IMAGE.config))
-    assert caught.value.status == 404
+    assert caught.value.status == 403
     assert setup.files == set()
 
 
@@ -224,7 +224,7 @@ async def test_a_staging_directory_that_is_gone_is_told(setup, mirror):
     setup.places.staging.rmdir()
     with pytest.raises(RegistryError, match="cannot be stored") as caught:
         await mirror.blob(ROUTE, LAYER_DIGEST)
-    assert caught.value.status == 404
+    assert caught.value.status == 403
     setup.places.staging.mkdir()
     assert await read(await mirror.blob(ROUTE, LAYER_DIGEST)) == LAYER
 
@@ -252,32 +252,42 @@ async def test_a_disk_that_is_slow_holds_the_upstream_up():
         assert await pieces.take() == []
 
 
-async def test_a_size_that_an_upstream_does_not_tell_is_404(mirror, faults):
+async def test_a_size_that_an_upstream_does_not_tell_is_denied(mirror, faults):
     faults.on("HEAD .*/blobs/", Change(headers={"Content-Length": None}))
     with pytest.raises(RegistryError, match="does not say how large") as caught:
         await mirror.blob_head(ROUTE, LAYER_DIGEST)
-    assert caught.value.status == 404
+    assert caught.value.status == 403
 
 
 async def test_a_blob_that_no_disk_can_hold_is_not_begun(setup, mirror, faults):
     faults.on(BLOBS, Reply(length=10**18))
     with pytest.raises(RegistryError, match="does not fit") as caught:
         await mirror.blob(ROUTE, LAYER_DIGEST)
-    assert caught.value.status == 404
+    assert caught.value.status == 403
     assert setup.staged == []
 
 
 @pytest.mark.parametrize(
-    "rule", [Reply(404), Reply(401), Reply(403), Reply(429), Reply(500), HangUp()]
+    ("rule", "told"),
+    [
+        (Reply(404), ("BLOB_UNKNOWN", "info")),
+        (Reply(401), ("BLOB_UNKNOWN", "info")),
+        (Reply(403), ("BLOB_UNKNOWN", "info")),
+        (Reply(429), ("DENIED", "warning")),
+        (Reply(500), ("DENIED", "warning")),
+        (HangUp(), ("DENIED", "warning")),
+    ],
 )
-async def test_whatever_the_upstream_lacks_is_404(setup, mirror, faults, rule):
+async def test_what_is_not_there_is_404_and_what_fails_is_denied(
+    setup, mirror, faults, rule, told
+):
     faults.on(BLOBS, rule)
     with structlog.testing.capture_logs() as logs:
         with pytest.raises(RegistryError, match=r"hub\.test") as caught:
             await mirror.blob(ROUTE, LAYER_DIGEST)
         await settle(setup)
-    assert (caught.value.status, caught.value.code) == (404, "BLOB_UNKNOWN")
-    assert len(logs) == 1
+    (entry,) = logs
+    assert (caught.value.code, entry["log_level"]) == told
     assert setup.staged == []
 
 
@@ -334,7 +344,7 @@ async def test_offline_nothing_is_asked(setup, mirror, faults):
     for ask in (mirror.blob, mirror.blob_head):
         with pytest.raises(RegistryError, match="offline") as caught:
             await ask(ROUTE, LAYER_DIGEST)
-        assert caught.value.status == 404
+        assert caught.value.status == 403
     assert faults.connections == 0
 
 

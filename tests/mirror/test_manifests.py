@@ -42,6 +42,14 @@ async def not_found(mirror, reference, route=ROUTE) -> str:
     return caught.value.message
 
 
+async def denied(mirror, reference, route=ROUTE) -> str:
+    """Ask for what can't be had now, a 403; return its message."""
+    with pytest.raises(RegistryError) as caught:
+        await mirror.manifest(route, reference)
+    assert (caught.value.status, caught.value.code) == (403, "DENIED")
+    return caught.value.message
+
+
 async def test_a_tag_is_fetched_once_and_then_kept(mirror, faults):
     first = await mirror.manifest(ROUTE, "latest")
     assert (first.body, first.digest) == (IMAGE.manifest, DIGEST)
@@ -187,14 +195,14 @@ async def test_a_silent_upstream_is_not_waited_for(mirror, faults, clock, monkey
     assert requests(faults) == ["GET latest", "HEAD latest"]
 
 
-async def test_an_upstream_that_is_silent_from_the_start_is_404(
+async def test_an_upstream_that_is_silent_from_the_start_is_denied(
     mirror, faults, monkeypatch
 ):
     monkeypatch.setattr(manifests, "LONG_PATIENCE", 0.01)
     hold = Hold()
     faults.on("", hold)
-    assert "did not answer" in await not_found(mirror, "latest")
-    assert "did not answer" in await not_found(mirror, DIGEST)
+    assert "did not answer" in await denied(mirror, "latest")
+    assert "did not answer" in await denied(mirror, DIGEST)
     hold.release()
 
 
@@ -223,9 +231,9 @@ async def test_what_was_gone_may_come_back(mirror, faults, clock):
 
 
 @pytest.mark.parametrize("reference", ["latest", DIGEST])
-async def test_offline_what_was_never_pulled_is_404(mirror, faults, reference):
+async def test_offline_what_was_never_pulled_is_denied(mirror, faults, reference):
     mirror.set_offline(offline=True)
-    assert "offline" in await not_found(mirror, reference)
+    assert "offline" in await denied(mirror, reference)
     assert faults.connections == 0
 
 
@@ -237,7 +245,7 @@ async def test_without_a_network_only_what_is_near_is_asked(
     async with open_mirror(tmp_path / "x", urls, pace, clock, no_network) as setup:
         await setup.mirror.manifest(ROUTE, "latest")
         far = Route("far.test", "a/b")
-        assert "offline" in await not_found(setup.mirror, "latest", far)
+        assert "offline" in await denied(setup.mirror, "latest", far)
 
 
 async def test_offline_a_tag_is_served_with_a_warning(mirror, faults, clock):
@@ -263,9 +271,9 @@ async def test_back_online_it_is_asked_at_once(mirror, faults, clock):
 async def test_a_dead_upstream_is_asked_once_for_head_and_get(mirror, faults):
     faults.on("", HangUp())
     with structlog.testing.capture_logs() as logs:
-        message = await not_found(mirror, "latest")
+        message = await denied(mirror, "latest")
         asked = faults.count()
-        assert await not_found(mirror, "latest") == message
+        assert await denied(mirror, "latest") == message
     assert HOST in message
     assert faults.count() == asked
     assert len(logs) == 1
@@ -320,11 +328,11 @@ async def test_what_is_removed_while_the_upstream_fails_is_not_served(
     await mirror.manifest(ROUTE, "latest")
     clock.now += TTL
     faults.on("", Reply(500))
-    async with while_it_is_asked(faults, partial(not_found, mirror, "latest")) as told:
+    async with while_it_is_asked(faults, partial(denied, mirror, "latest")) as told:
         setup.index.names.forget([str(DIGEST)], [str(DIGEST)])
         setup.blobs.discard([DIGEST])
     (message,) = told
-    assert message.endswith("latest: its manifest was removed a moment ago")
+    assert message.endswith("latest: its manifest was removed a moment ago; ask again")
 
 
 async def test_room_is_not_made_with_a_manifest_whose_tag_is_being_checked(
@@ -432,7 +440,7 @@ async def test_an_index_that_cannot_be_written_takes_nothing_away(
     # What is new cannot be kept, and clients go on to the registry itself.
     other = Route(HOST, "other/app")
     faults.on("other", Reply(headers={"Content-Type": MANIFEST}, body=OTHER))
-    assert "cannot be used" in await not_found(mirror, Digest.of(OTHER), other)
+    assert "cannot be used" in await denied(mirror, Digest.of(OTHER), other)
     setup.index.mirrored._db.execute("PRAGMA query_only = OFF")
     assert (await mirror.manifest(other, Digest.of(OTHER))).body == OTHER
 
@@ -521,10 +529,10 @@ def image_with(**changes) -> bytes:
         Reply(401, {"WWW-Authenticate": 'Bearer realm="http://evil.test/token"'}),
     ],
 )
-async def test_what_is_no_manifest_is_404_and_not_kept(setup, mirror, faults, reply):
+async def test_what_is_no_manifest_is_denied_and_not_kept(setup, mirror, faults, reply):
     faults.on("", reply)
     with structlog.testing.capture_logs() as logs:
-        message = await not_found(mirror, "latest")
+        message = await denied(mirror, "latest")
     assert setup.files == set()
     assert setup.staged == []
     assert len(logs) == 1
@@ -532,20 +540,20 @@ async def test_what_is_no_manifest_is_404_and_not_kept(setup, mirror, faults, re
     assert HOST in message
 
 
-async def test_a_token_service_that_is_down_is_404(mirror, gated, realm):
+async def test_a_token_service_that_is_down_is_denied(mirror, gated, realm):
     realm.server.on("", HangUp())
     with structlog.testing.capture_logs() as logs:
-        assert "token service" in await not_found(mirror, "latest")
+        assert "token service" in await denied(mirror, "latest")
     assert HOST in logs[0]["error"]
 
 
-async def test_a_bad_certificate_is_404(tmp_path, pace, clock, nursery):
+async def test_a_bad_certificate_is_denied(tmp_path, pace, clock, nursery):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost", "127.0.0.1").configure_cert(context)
     server = FaultServer(tls=context)
     await nursery.start(server.run)
     async with open_mirror(tmp_path / "tls", {HOST: server.url}, pace, clock) as setup:
         with structlog.testing.capture_logs() as logs:
-            assert "certificate" in await not_found(setup.mirror, "latest")
+            assert "certificate" in await denied(setup.mirror, "latest")
     assert HOST in logs[0]["error"]
     assert server.seen == []

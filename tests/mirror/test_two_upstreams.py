@@ -6,6 +6,7 @@ import pytest
 import structlog
 import trio
 
+from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.images.served import BlobFile, BlobHead
@@ -120,3 +121,27 @@ async def test_what_one_has_not_another_may(setup, mirror, faults):
     with pytest.raises(NixerydError):
         await mirror.blob(ROUTE, LAYER_DIGEST)
     assert await read(await mirror.blob(OTHER, LAYER_DIGEST)) == LAYER
+
+
+# States no type of its own: it is of the type that a registry says.
+UNTYPED = b'{"schemaVersion":2,"manifests":[]}'
+OCI = "application/vnd.oci.image.index.v1+json"
+DOCKER = "application/vnd.docker.distribution.manifest.list.v2+json"
+
+
+async def test_a_type_belongs_to_where_it_came_from(mirror, faults, other):
+    faults.on("manifests", Reply(headers={"Content-Type": DOCKER}, body=UNTYPED))
+    other.on("manifests", Reply(headers={"Content-Type": OCI}, body=UNTYPED))
+    digest = Digest.of(UNTYPED)
+    for _ in range(2):
+        for reference in ("latest", digest):
+            assert (await mirror.manifest(ROUTE, reference)).media_type == DOCKER
+            assert (await mirror.manifest(OTHER, reference)).media_type == OCI
+    # Each was asked itself, once.
+    assert faults.count("GET .*manifests") == other.count("GET .*manifests") == 1
+
+
+async def test_bytes_that_state_their_type_are_asked_for_once(mirror, faults, other):
+    first = await mirror.manifest(ROUTE, Digest.parse(IMAGE.digest))
+    assert await mirror.manifest(OTHER, first.digest) == first
+    assert other.count() == 0

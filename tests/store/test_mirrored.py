@@ -4,7 +4,6 @@ import pytest
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry
-from nixeryd.images.served import TagPage
 from nixeryd.store.index import StoredManifest
 from nixeryd.store.mirrored import Place
 
@@ -50,27 +49,17 @@ def test_a_tag_is_that_of_its_place_and_what_was_last_said_of_it(mirrored):
 def test_a_manifest_is_had_from_each_place_that_it_came_from_once(index, mirrored):
     for digest in (ONE, OTHER):
         index.add_manifest(StoredManifest(digest, "type", (), 1))
-        mirrored.add_manifest(PLACES[1], digest)
+        mirrored.add_manifest(PLACES[1], digest, "type")
     for place in (*reversed(PLACES), PLACES[0]):
-        mirrored.add_manifest(place, ONE)
+        mirrored.add_manifest(place, ONE, "type")
     assert mirrored.places(ONE) == PLACES
     assert mirrored.places(OTHER) == [PLACES[1]]
     assert mirrored.places(Digest.of(b"none")) == []
 
 
-def test_a_page_of_tags_answers_the_question_that_it_was_given_to(mirrored):
-    questions = [
-        (place, n, last)
-        for place in PLACES
-        for n in (None, 1, 2)
-        for last in (None, "a", "b")
-    ]
-    for number, (place, n, last) in enumerate(questions):
-        assert mirrored.page(place, n, last) is None
-        mirrored.set_page(place, n, last, TagPage(("old",), "old"))
-        mirrored.set_page(place, n, last, TagPage(("t", f"{number}"), f"{number}"))
-    for number, question in enumerate(questions):
-        found = mirrored.page(*question)
-        assert found == TagPage(("t", f"{number}"), f"{number}")
-    mirrored.set_page(*questions[0], TagPage(()))
-    assert mirrored.page(*questions[0]) == TagPage(())
+def test_a_manifest_is_of_the_type_that_its_place_says(index, mirrored):
+    index.add_manifest(StoredManifest(ONE, "first", (), 1))
+    mirrored.add_manifest(PLACES[0], ONE, "first")
+    mirrored.add_manifest(PLACES[1], ONE, "another")
+    types = [mirrored.media_type(place, ONE) for place in PLACES]
+    assert types == ["first", "another", None]

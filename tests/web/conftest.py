@@ -15,7 +15,7 @@ from nixeryd.changes import Changes
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.manifests import MANIFEST_TYPE
-from nixeryd.images.served import BlobFile, Manifest
+from nixeryd.images.served import BlobFile, Manifest, TagList
 from nixeryd.live import Live
 from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App
@@ -230,7 +230,7 @@ class MemoryRegistry:
         self.asked.append((request, origin))
         if request.repository not in self.tag_lists:
             raise RegistryError(ErrorCode.NAME_UNKNOWN, "no such repository")
-        return self.tag_lists[request.repository]
+        return TagList(tuple(self.tag_lists[request.repository]))
 
 
 class MemoryArchive:

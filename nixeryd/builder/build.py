@@ -33,6 +33,7 @@ from nixeryd.nix.process import Nix, NixDaemonGone
 from nixeryd.nix.realise import DerivationLost, realise, realised
 from nixeryd.nix.roots import Roots, of_manifest
 from nixeryd.sources.source import Source
+from nixeryd.sources.store_path import find_store_paths
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.leases import Lease
@@ -212,6 +213,9 @@ class Workshop:
         async with together() as nursery:
             nursery.start_soon(ask)
             evaluation = await source.evaluate(self._nix, image)
+        if not image.is_store:
+            found = await find_store_paths(image.store_paths)
+            evaluation = Evaluation(evaluation.packages + found)
         return evaluation, Origin(source.name, revision)
 
     async def _make(

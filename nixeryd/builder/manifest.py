@@ -46,7 +46,7 @@ async def write_manifest(  # noqa: PLR0913  what an image is made of
     requested = [
         Programs(package.main_program, programs(package.outputs))
         for package in packages
-        if package.attribute in image.requested
+        if package.attribute in (*image.requested, *image.store_paths)
     ]
     outputs = [output for package in packages for output in package.outputs]
     has_certificates = has_file(outputs, CERTIFICATES)

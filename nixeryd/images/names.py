@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from nixeryd.images.digests import Digest
@@ -102,8 +103,8 @@ class ImageName:
     `packages` is all that goes in and `requested` what the user named, both
     sorted and without duplicates; `system` is Nix's name of the platform. Of
     `optional` a source that is no nixpkgs need not have any. `flake` is the source
-    that the name asks for, and `is_store` says that packages are paths in the store,
-    by their hashes. What `is_thin` has mount points where others have store paths.
+    that the name asks for, and `store_paths` are paths in the store, by their hashes.
+    What `is_thin` has mount points where others have store paths.
     """
 
     repository: str
@@ -113,18 +114,26 @@ class ImageName:
     is_shell: bool
     optional: tuple[str, ...] = ()
     flake: str | None = None
-    is_store: bool = False
+    store_paths: tuple[str, ...] = ()
     is_thin: bool = False
+
+    @property
+    def is_store(self) -> bool:
+        """Whether the image is made of store paths alone."""
+        return bool(self.store_paths) and not self.packages
 
     @property
     def title(self) -> str:
         """What a person would call it."""
-        named = "/".join(self.requested) or "shell"
-        if self.is_store:
-            named = f"store/{named}"
-        elif self.flake:
-            named = f"flake/{self.flake}/{named}"
-        return f"{THIN}/{named}" if self.is_thin else named
+        named = [THIN] if self.is_thin else []
+        if self.is_shell and not self.requested:
+            named.append("shell")
+        if self.flake:
+            named += ["flake", self.flake]
+        named += self.requested
+        if self.store_paths:
+            named += ["store", *self.store_paths]
+        return "/".join(named)
 
     @property
     def architecture(self) -> str:
@@ -152,7 +161,10 @@ def _key(image: ImageName) -> str:
     if image.flake is not None:
         parts["flake"] = image.flake
     if image.is_store:
+        parts |= {"packages": image.store_paths, "requested": image.store_paths}
         parts["store"] = True
+    elif image.store_paths:
+        parts["store"] = image.store_paths
     if image.is_thin:
         parts["thin"] = True
     return json.dumps(parts, sort_keys=True, separators=(",", ":"))
@@ -163,7 +175,7 @@ def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
     """Read an image name: leading meta-packages, then packages.
 
     After the meta-packages may come `flake/SOURCE`, then packages of that flake, its
-    default one without any; or `store`, then hashes of paths in the store.
+    default one without any. Last may come `store`, then hashes of paths in the store.
     MANIFEST_UNKNOWN if a component is repeated, as in `grafana/grafana`: that
     is somebody's repository and no package list. NAME_INVALID if it names no
     package, or two architectures.
@@ -171,14 +183,13 @@ def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
     repository = "/".join(components)
     start, end = _metas(components)
     metas, requested = components[start:end], components[end:]
-    flake, is_store = None, False
+    requested, store_paths = _split_store(requested)
+    _check_hashes(repository, store_paths)
+    flake = None
     match requested:
         case ["flake", name, *rest]:
             flake, requested = name, (*rest,) if rest else ("default",)
-        case ["store", *hashes] if hashes:
-            is_store, requested = True, tuple(hashes)
-            _check_hashes(repository, requested)
-    _refuse_repeats(repository, (*metas, *requested))
+    _refuse_repeats(repository, (*metas, *requested, *store_paths))
 
     systems = [_SYSTEMS[meta] for meta in metas if meta in _SYSTEMS]
     if len(systems) > 1:
@@ -187,18 +198,13 @@ def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
             f"{repository} asks for amd64 and arm64: an image has one architecture",
         )
     is_shell = "shell" in metas
-    if not requested and not is_shell:
+    if not requested and not store_paths and not is_shell:
         raise RegistryError(
             ErrorCode.NAME_INVALID,
             f"{repository} names no package: 'shell', 'thin', 'arm64' and 'amd64' come"
             " before the packages, as in arm64/git",
         )
-    if is_store and is_shell:
-        raise RegistryError(
-            ErrorCode.NAME_INVALID,
-            f"{repository}: an image of store paths has these only, and no shell",
-        )
-    always = () if is_store else policy.always
+    always = policy.always if requested or is_shell else ()
     added = always + (policy.shell_packages if is_shell else ())
     return ImageName(
         repository=repository,
@@ -208,9 +214,24 @@ def parse_image(components: tuple[str, ...], policy: NamePolicy) -> ImageName:
         is_shell=is_shell,
         optional=tuple(sorted({*always} - {*requested})),
         flake=flake,
-        is_store=is_store,
+        store_paths=tuple(sorted(store_paths)),
         is_thin=THIN in metas,
     )
+
+
+def _split_store(
+    components: tuple[str, ...],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split packages from the store paths behind them.
+
+    A package may be called store as well: after other packages it is one, unless a
+    hash follows.
+    """
+    for index, (component, following) in enumerate(pairwise(components)):
+        is_hash = _STORE_HASH.match(following) is not None
+        if component == "store" and (index == 0 or is_hash):
+            return components[:index], components[index + 1 :]
+    return components, ()
 
 
 def thinned(components: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Paths that are in the store already, such as `./result` of a build by hand."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import trio
@@ -45,8 +46,15 @@ class StorePaths:
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Find the paths; MANIFEST_UNKNOWN if one is not there."""
         del nix
-        found = await trio.to_thread.run_sync(_find, image.packages)
-        return Evaluation(tuple(_as_package(name, found[name]) for name in found))
+        return Evaluation(await find_store_paths(image.store_paths))
+
+
+async def find_store_paths(names: Sequence[str]) -> tuple[ResolvedPackage, ...]:
+    """Find paths by their hashes; MANIFEST_UNKNOWN if one is not in the store."""
+    if not names:
+        return ()
+    found = await trio.to_thread.run_sync(_find, tuple(names))
+    return tuple(_as_package(name, found[name]) for name in found)
 
 
 def _find(names: tuple[str, ...]) -> dict[str, str]:

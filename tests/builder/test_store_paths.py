@@ -46,3 +46,18 @@ async def test_what_is_not_there_yet_is_404_until_it_is(nix, write_set, tmp_path
         # Collected, it is still served from the cache.
         await nix.run(["nix-store", "--delete", path])
         assert await builder.manifest(("store", digest), "latest") == made
+
+
+async def test_store_paths_are_added_to_packages(nix, write_set, tmp_path):
+    file = write_set(
+        'app = make "app" "echo > $out"; other = make "other" "echo other > $out";'
+    )
+    path = await build(nix, file, "app")
+    digest = path.removeprefix("/nix/store/")[:32]
+    async with open_builder(nix, file, tmp_path / "data") as builder:
+        made = await builder.manifest(("other", "store", digest), "latest")
+        inside = builder._index.insides.find(made.digest)
+        assert inside.packages.keys() == {"other", digest}
+        assert path in inside.closure
+        with pytest.raises(RegistryError, match=f"no /nix/store/{'a' * 32}"):
+            await builder.manifest(("other", "store", "a" * 32), "latest")

@@ -272,7 +272,8 @@ HASH = "0123456789abcdfghijklmnpqrsvwxyz"
 def test_store_paths_are_named_by_their_hashes_and_get_nothing_added():
     image = parse_image(("store", HASH, f"{HASH[::-1]}-hello-2.12"), POLICY)
     assert image.is_store
-    assert image.packages == image.requested == (HASH, f"{HASH[::-1]}-hello-2.12")
+    assert image.packages == image.requested == ()
+    assert image.store_paths == (HASH, f"{HASH[::-1]}-hello-2.12")
     assert image.title == f"store/{HASH}/{HASH[::-1]}-hello-2.12"
 
 
@@ -283,9 +284,28 @@ def test_what_is_no_hash_is_no_store_path(component):
     assert caught.value.status == 404
 
 
-def test_store_paths_have_no_shell():
-    with pytest.raises(RegistryError, match="no shell"):
-        parse_image(("shell", "store", HASH), POLICY)
+@pytest.mark.parametrize(
+    ("name", "requested", "title"),
+    [
+        ("shell/store", (), "shell/store"),
+        ("git/store", ("git",), "git/store"),
+        ("shell/git/store", ("git",), "git/store"),
+        ("flake/app/store", ("default",), "flake/app/default/store"),
+        ("thin/flake/app/tool/store", ("tool",), "thin/flake/app/tool/store"),
+    ],
+)
+def test_store_paths_follow_packages(name, requested, title):
+    image = parse_image((*name.split("/"), HASH), POLICY)
+    assert image.store_paths == (HASH,)
+    assert not image.is_store
+    assert image.requested == requested
+    assert image.title == f"{title}/{HASH}"
+    assert "cacert" in image.packages
+
+
+def test_a_key_tells_store_paths_from_packages():
+    names = [("git",), ("git", "store", HASH), ("git", "store", HASH[::-1])]
+    assert len({parse_image(name, POLICY).key for name in names}) == 3
 
 
 def test_keys_of_flakes_stores_and_packages_differ():

@@ -88,7 +88,11 @@ class TagBuild(msgspec.Struct, frozen=True):
 
 
 class ImageDetails(msgspec.Struct, frozen=True):
-    """An image, and what is in it: of an index, in the one for this machine."""
+    """An image, and what is in it: of an index, in the one for this machine.
+
+    `left_out` counts the layers that are not told, as there are too many; `problem`
+    says why its config cannot be.
+    """
 
     image: Image
     media_type: str
@@ -98,6 +102,8 @@ class ImageDetails(msgspec.Struct, frozen=True):
     variants: tuple[Variant, ...] = ()
     history: tuple[Moved, ...] = ()  # the last first
     builds: tuple[TagBuild, ...] = ()  # of this tag, the last first
+    left_out: int = 0
+    problem: str = ""
 
     @property
     def origin(self) -> TagBuild | None:

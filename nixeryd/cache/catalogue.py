@@ -4,11 +4,8 @@ Sizes are computed anew each time, in a thread: from the blobs that are there. A
 blob whose size the index knows counts with that, as a digest has one size.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import trio
 
@@ -22,7 +19,14 @@ from nixeryd.api.images import (
     Unnamed,
     Variant,
 )
+from nixeryd.images.configs import (
+    MAX_CONFIG,
+    ImageConfig,
+    UnreadableConfig,
+    read_config,
+)
 from nixeryd.images.descriptors import (
+    DEEPEST,
     Descriptor,
     Image as ImageManifest,
     Platform,
@@ -30,7 +34,7 @@ from nixeryd.images.descriptors import (
     read_descriptors,
 )
 from nixeryd.images.digests import Digest
-from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.sharing import Measure, measure
 from nixeryd.store import origins
 from nixeryd.store.blobs import Blobs
@@ -38,6 +42,9 @@ from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.names import Kind, Name
 from nixeryd.store.uses import Uses
+
+MOST = 1000
+"""Layers of an image, and images of an index, that are told; Docker takes 127."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +112,23 @@ class Catalogue:
         if whole is None:
             media_type = self._stored(name.manifest)[0].media_type
             return ImageDetails(image, media_type, "", {}, (), variants, history)
-        config = self._config(whole)
+        problem = ""
+        try:
+            config = await trio.to_thread.run_sync(self._config, whole)
+        except UnreadableConfig as error:
+            config = ImageConfig()
+            problem = f"its config {whole.blobs[0].digest} cannot be read: {error}"
         return ImageDetails(
             image=image,
             media_type=whole.stored.media_type,
-            platform=f"{config.get('os', '')}/{config.get('architecture', '')}",
-            config=config.get("config") or {},
+            platform=config.platform,
+            config=config.run(),
             layers=self._layers(whole, config),
             variants=variants,
             history=history,
             builds=self._builds(name),
+            left_out=max(0, len(whole.blobs) - 1 - MOST),
+            problem=problem,
         )
 
     def _builds(self, name: Name) -> tuple[TagBuild, ...]:
@@ -126,14 +140,16 @@ class Catalogue:
 
     def whole(self, digest: Digest) -> Whole | None:
         """Find an image's manifest; of an index that of the image for this machine."""
-        stored, body = self._stored(digest)
-        named = read_descriptors(body, stored.media_type)
-        if isinstance(named, ImageManifest):
-            return Whole(stored, len(body), named.blobs)
-        chosen = choose_manifest(named, self._platform)
-        if chosen is None or self._index.manifest(chosen.digest) is None:
-            return None
-        return self.whole(chosen.digest)
+        for _ in range(DEEPEST + 1):
+            stored, body = self._stored(digest)
+            named = read_descriptors(body, stored.media_type)
+            if isinstance(named, ImageManifest):
+                return Whole(stored, len(body), named.blobs)
+            chosen = choose_manifest(named, self._platform)
+            if chosen is None or self._index.manifest(chosen.digest) is None:
+                return None
+            digest = chosen.digest
+        return None
 
     def _stored(self, digest: Digest) -> tuple[StoredManifest, bytes]:
         stored = self._index.manifest(digest)
@@ -142,27 +158,17 @@ class Catalogue:
             raise gone(str(digest))
         return stored, body
 
-    def _config(self, whole: Whole) -> dict[str, Any]:
-        body = self._blobs.read(whole.blobs[0].digest)
-        if body is None:
-            return {}
-        try:
-            config = json.loads(body)
-        except ValueError as error:
-            raise NixerydError(
-                f"the config {whole.blobs[0].digest} is no JSON: {error}"
-            ) from error
-        return config if isinstance(config, dict) else {}
+    def _config(self, whole: Whole) -> ImageConfig:
+        """Read an image's config; in a thread, as it may be of megabytes."""
+        digest = whole.blobs[0].digest
+        if (self._blobs.size(digest) or 0) > MAX_CONFIG:
+            raise UnreadableConfig(f"it has more than {MAX_CONFIG} bytes")
+        body = self._blobs.read(digest)
+        return ImageConfig() if body is None else read_config(body)
 
-    def _layers(self, whole: Whole, config: Mapping[str, Any]) -> tuple[Layer, ...]:
+    def _layers(self, whole: Whole, config: ImageConfig) -> tuple[Layer, ...]:
         layers = whole.blobs[1:]
-        history = [
-            str(step.get("created_by", ""))
-            for step in config.get("history") or ()
-            if not step.get("empty_layer")
-        ]
-        if len(history) != len(layers):
-            history = [""] * len(layers)
+        made_by = config.made_by(len(layers))
         return tuple(
             Layer(
                 digest=str(layer.digest),
@@ -171,7 +177,7 @@ class Catalogue:
                 created_by=created_by,
                 paths=self._index.layer_paths(layer.digest),
             )
-            for layer, created_by in zip(layers, history, strict=True)
+            for layer, created_by in zip(layers[:MOST], made_by[:MOST], strict=True)
         )
 
     def _variants(self, digest: Digest) -> tuple[Variant, ...]:
@@ -185,7 +191,7 @@ class Catalogue:
                 digest=str(one.digest),
                 here=self._index.manifest(one.digest) is not None,
             )
-            for one in named.manifests
+            for one in named.manifests[:MOST]
         )
 
 

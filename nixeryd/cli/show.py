@@ -48,6 +48,7 @@ def _lines(details: ImageDetails) -> Iterator[str]:
         ("source", details.origin and _origin(details.origin)),
         ("size", _size(details)),
         ("used", render_age(image.used)),
+        ("problem", details.problem),
         ("user", details.config.get("User")),
         ("entry", _command(details.config.get("Entrypoint"))),
         ("command", _command(details.config.get("Cmd"))),
@@ -71,6 +72,8 @@ def _lines(details: ImageDetails) -> Iterator[str]:
         state = "" if layer.here else "not here  "
         yield f"{'layer':<11}{render_size(layer.size):>8}  {state}{first}"
         yield from (f"{'':<21}{path}" for path in rest)
+    if details.left_out:
+        yield f"{'':<11}and {details.left_out} layers more"
 
 
 def _origin(build: TagBuild) -> str:

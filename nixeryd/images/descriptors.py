@@ -25,6 +25,10 @@ _INDEX_TYPES = frozenset(
 )
 
 
+DEEPEST = 3
+"""Levels of indexes that are gone into; nobody makes more than two."""
+
+
 class UnreadableManifest(NixerydError):  # noqa: N818  a state
     """A manifest's parts cannot be told."""
 

@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from nixeryd.images.descriptors import (
+    DEEPEST,
     Descriptor,
     Image,
     Platform,
@@ -35,8 +36,6 @@ log = structlog.get_logger()
 _SIDE_BY_SIDE = 3
 _NEWS_EVERY = 0.1  # seconds
 _BEHIND = 10_000  # events a watcher may be behind
-# An index may name indexes; nobody makes three levels of them.
-_DEEPEST = 3
 # The largest indexes that are made have a few dozen, of a few dozen blobs each.
 _MOST_MANIFESTS = 1000
 _MOST_BLOBS = 10_000
@@ -121,7 +120,7 @@ class Prefetch:
                 raise _not_for(wanted, named.manifests)
             chosen = (only,)
         blobs: dict[Digest, Descriptor] = {}
-        for child in chosen if depth < _DEEPEST else ():
+        for child in chosen if depth < DEEPEST else ():
             if child.digest in seen:
                 continue
             seen.add(child.digest)

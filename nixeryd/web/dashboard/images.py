@@ -16,6 +16,7 @@ from nixeryd.web.ports import Cache
 
 _WIDTH, _HEIGHT = 1000, 300
 _SEEN = 3  # units of these
+_LONGEST = 100_000  # characters of JSON
 # A layer that so many other images have, or more, is of this class or a higher one.
 _SHARED = (1, 3, 10)
 
@@ -85,14 +86,14 @@ def install_images(app: QuartTrio, cache: Cache, answer: Answer) -> None:
             cells=_cells(details, inside),
             width=_WIDTH,
             height=_HEIGHT,
-            config=json.dumps(details.config, indent=2, ensure_ascii=False),
+            config=_pretty(json.dumps(details.config, ensure_ascii=False)),
             manifest=_pretty(inside.manifest),
         )
 
 
 def _cells(details: ImageDetails, inside: Inside) -> list[Cell]:
     """Lay the layers out, the largest first."""
-    others = inside.others or (0,) * len(details.layers)
+    others = inside.others[: len(details.layers)] or (0,) * len(details.layers)
     layers = sorted(
         enumerate(zip(details.layers, others, strict=True), start=1),
         key=lambda numbered: -numbered[1][0].size,
@@ -143,7 +144,9 @@ def _short(path: str) -> str:
 
 
 def _pretty(text: str) -> str:
+    if len(text) > _LONGEST:
+        return f"{text[:_LONGEST]} … and {len(text) - _LONGEST} characters more"
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
-from nixeryd.process import CommandFailed, run
+from nixeryd.process import CommandFailed, LineCallback, run
 
 # Of a hook or an alias that started us: they would mean another repository.
 _MISLEADING = (
@@ -82,15 +82,24 @@ async def git(
     *arguments: str,
     network: bool = False,
     environment: Mapping[str, str] | None = None,
+    on_stderr_line: LineCallback | None = None,
+    most: int | None = None,
 ) -> str:
     """Run git in a directory; return what it prints. Raises `GitFailed`.
+
+    `most` is how large, in bytes, a file that it writes may become.
 
     403 if the repository is somebody else's, with the command that trusts it.
     """
     ours = {**_QUIET, **(_NETWORK if network else _NO_NETWORK), **(environment or {})}
     command = ["git", "-C", str(directory), *_FLAGS, *arguments]
+    if most is not None:  # in blocks of 512 bytes (POSIX, ulimit)
+        limited = ("/bin/sh", "-c", 'ulimit -f "$0" && exec "$@"', str(most // 512))
+        command = [*limited, *command]
     try:
-        said = await run(command, ours, without=_MISLEADING)
+        said = await run(
+            command, ours, without=_MISLEADING, on_stderr_line=on_stderr_line
+        )
     except CommandFailed as error:
         failure = _failure(directory, "\n".join(error.stderr))
         if isinstance(failure, GitFailed):

@@ -43,12 +43,12 @@ class GitUrl:
         with self._told():
             commit = await self.remote.here(ref)
         if commit is not None:
-            return self._commit(ref, commit)
+            return await self._commit(ref, commit)
         return Deferred(self.name, ref, partial(self._fetch, ref))
 
     async def _fetch(self, ref: str) -> Commit:
         with self._told():
-            return self._commit(ref, await self.remote.fetch(ref))
+            return await self._commit(ref, await self.remote.fetch(ref))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -60,9 +60,21 @@ class GitUrl:
             message = f"the source {self.name}: {error}"
             raise RegistryError(ErrorCode.DENIED, message) from error
 
-    def _commit(self, ref: str, commit: str) -> Commit:
+    async def _commit(self, ref: str, commit: str) -> Commit:
         called = replace(self, ref=ref).place + f" ({commit[:12]})"
-        return Commit(self.name, self.remote.repository, commit, called, self.trees)
+        # What the configuration names is trusted, by whatever name it is asked for.
+        is_own = ref == self.ref or commit == await self.remote.known(self.ref)
+        to_trust = (
+            f'configure a source with git = "{self.remote.url}" and ref = "{ref}"'
+        )
+        return Commit(
+            self.name,
+            self.remote.repository,
+            commit,
+            called,
+            self.trees,
+            None if is_own else to_trust,
+        )
 
     async def revision(self) -> str | None:
         """Give the commit that was fetched last."""

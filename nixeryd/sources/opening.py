@@ -66,7 +66,13 @@ class _Opener:
         if said.git:
             # By its URL: another one under the same name shares nothing.
             place = Digest.of(said.git.encode()).hex[:16]
-            remote = Remote(said.git, self.data_dir / "git" / place, self.nix.offline)
+            remote = Remote(
+                said.git,
+                self.data_dir / "git" / place,
+                self.nix.offline,
+                configured=said.ref,
+                more=said.refs,
+            )
             return GitUrl(name, remote, said.ref, self.trees)
         if said.channel:
             root = self.data_dir / "gcroots" / f"source-{name}"

@@ -20,7 +20,7 @@ from nixeryd.images.manifests import LayerDescriptor, describe_layer
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import ResolvedPackage
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.index import StoredManifest
+from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.leases import Lease
 
 FOREST = "nixeryd: links to the packages"
@@ -35,6 +35,7 @@ async def assemble(  # noqa: PLR0913  what an image is made of
     popularity: Mapping[str, int],
     layers: Layers,
     blobs: Blobs,
+    index: Index,
     progress: Progress,
     lease: Lease,
 ) -> tuple[StoredManifest, tuple[Collision, ...]]:
@@ -44,7 +45,7 @@ async def assemble(  # noqa: PLR0913  what an image is made of
     """
     packed, found = await _pack(packages, closure, popularity, layers, progress, lease)
     made = await write_manifest(
-        image, packages, packed, labels=labels, blobs=blobs, lease=lease
+        image, packages, packed, labels=labels, blobs=blobs, index=index, lease=lease
     )
     return made, found
 

@@ -243,6 +243,7 @@ class Workshop:
                 labels=labels,
                 layers=self._thin_layers,
                 blobs=self._blobs,
+                index=self._index,
                 progress=progress,
                 lease=hold.lease,
             )
@@ -256,6 +257,7 @@ class Workshop:
                 popularity=self._popularity,
                 layers=self._layers,
                 blobs=self._blobs,
+                index=self._index,
                 progress=progress,
                 lease=hold.lease,
             )

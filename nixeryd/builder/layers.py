@@ -12,6 +12,7 @@ same digest, so whichever is there is used.
 import json
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 import trio
@@ -33,6 +34,7 @@ from nixeryd.store.blobs import Blobs, Staged
 from nixeryd.store.index import Index
 from nixeryd.store.leases import Lease
 from nixeryd.store.locks import KeyedLocks
+from nixeryd.store.publishing import publish
 
 log = structlog.get_logger()
 
@@ -100,26 +102,30 @@ class Layers:
                 LAYERS.inc("found")
                 _log_layer("layer found", known, paths)
                 return known, True
-            packed = await self._store(pack, lease)
+            return await self._pack(key, paths, pack, lease), False
+
+    async def _pack(
+        self, key: str, paths: Sequence[str], pack: _Pack, lease: Lease
+    ) -> LayerDescriptor:
+        with self._blobs.stage() as staged:
+            packed = await trio.to_thread.run_sync(pack, staged, limiter=self._packers)
             layer = LayerDescriptor(
                 digest=packed.digest,
                 diff_id=packed.diff_id,
                 size=packed.size,
                 media_type=layer_media_type(self._compression),
             )
-            self._index.add_layer(key, layer, paths)
-            LAYERS.inc("packed")
-            _log_layer("layer packed", layer, paths)
-            return layer, False
-
-    async def _store(self, pack: _Pack, lease: Lease) -> Packed:
-        with self._blobs.stage() as staged:
-            packed = await trio.to_thread.run_sync(pack, staged, limiter=self._packers)
-            lease.add(packed.digest)
-            await trio.to_thread.run_sync(
-                self._commit, staged, packed, limiter=self._committers
+            lease.add(layer.digest)
+            await publish(
+                self._blobs,
+                layer.digest,
+                partial(self._commit, staged, packed),
+                partial(self._index.add_layer, key, layer, paths),
+                limiter=self._committers,
             )
-        return packed
+        LAYERS.inc("packed")
+        _log_layer("layer packed", layer, paths)
+        return layer
 
     def _commit(self, staged: Staged, packed: Packed) -> None:
         if self._stream:

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import trio
+from functools import partial
 
 from nixeryd.builder.listing import has_file, programs
 from nixeryd.images.digests import Digest
@@ -20,8 +19,9 @@ from nixeryd.images.manifests import (
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import ResolvedPackage
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.index import StoredManifest
+from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.leases import Lease
+from nixeryd.store.publishing import publish
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ async def write_manifest(  # noqa: PLR0913  what an image is made of
     *,
     labels: Mapping[str, str],
     blobs: Blobs,
+    index: Index,
     lease: Lease,
 ) -> StoredManifest:
     """Write the manifest of an image with these layers, the lowest first."""
@@ -62,13 +63,16 @@ async def write_manifest(  # noqa: PLR0913  what an image is made of
     lease.add(Digest.of(config))
     lease.add(Digest.of(manifest))
 
-    def store() -> tuple[Digest, Digest]:
-        return blobs.put(config), blobs.put(manifest)
-
-    config_digest, digest = await trio.to_thread.run_sync(store)
+    for body in (config, manifest):
+        await publish(
+            blobs,
+            digest := Digest.of(body),
+            partial(blobs.put, body),
+            partial(index.add_blob, digest, len(body)),
+        )
     return StoredManifest(
-        digest=digest,
+        digest=Digest.of(manifest),
         media_type=MANIFEST_TYPE,
-        blobs=(config_digest, *(descriptor.digest for descriptor in descriptors)),
+        blobs=(Digest.of(config), *(descriptor.digest for descriptor in descriptors)),
         size=len(config) + sum(descriptor.size for descriptor in descriptors),
     )

@@ -24,7 +24,7 @@ from nixeryd.nix.closurelist import list_closure
 from nixeryd.nix.evaluate import ResolvedPackage
 from nixeryd.nix.process import Nix
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.index import StoredManifest
+from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.leases import Lease
 
 _HISTORY = "nixeryd: links to the packages, mount points for {} store paths"
@@ -40,6 +40,7 @@ async def assemble_thin(  # noqa: PLR0913  what an image is made of
     labels: Mapping[str, str],
     layers: Layers,
     blobs: Blobs,
+    index: Index,
     progress: Progress,
     lease: Lease,
 ) -> tuple[StoredManifest, tuple[Collision, ...]]:
@@ -69,6 +70,7 @@ async def assemble_thin(  # noqa: PLR0913  what an image is made of
             thin.CLOSURE_LABEL: listed,
         },
         blobs=blobs,
+        index=index,
         lease=lease,
     )
     return made, collisions

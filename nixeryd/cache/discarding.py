@@ -20,6 +20,7 @@ from nixeryd.images.digests import Digest
 from nixeryd.store.blobs import Blobs, StoreFullError
 from nixeryd.store.index import Index
 from nixeryd.store.names import Name
+from nixeryd.store.publishing import withdraw
 from nixeryd.store.recipes import weigh
 from nixeryd.store.reserve import Reserve
 
@@ -43,8 +44,8 @@ class Discarding:
         """
         digests = list(map(Digest.parse, blobs))
         self.blobs.require_discardable(digests)  # else rows would go for nothing
-        names = self._forget(manifests, blobs, unneeded=unneeded)
-        trash = self.blobs.discard(digests)
+        forget = partial(self._forget, manifests, unneeded=unneeded)
+        names, trash = withdraw(self.blobs, digests, forget)
         for name in names:
             self.on_forgotten(name)
         for digest in manifests:

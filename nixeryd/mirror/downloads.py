@@ -10,6 +10,7 @@ whatever the blob's size and whoever reads along.
 
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,6 +27,7 @@ from nixeryd.mirror.errors import is_missing
 from nixeryd.mirror.pieces import BUFFERED, Pieces
 from nixeryd.store.blobs import Blobs, Staged
 from nixeryd.store.mirrored import Mirrored, Place
+from nixeryd.store.publishing import publish
 from nixeryd.upstream import (
     BlobStream,
     Pace,
@@ -149,8 +151,12 @@ class Downloads:
                     f" {found}, not {download.digest}",
                 )
             download.verify()
-            path = await trio.to_thread.run_sync(staged.commit, download.digest)
-            self._mirrored.add_blob(download.digest, staged.size)
+            path = await publish(
+                self._blobs,
+                download.digest,
+                partial(staged.commit, download.digest),
+                partial(self._mirrored.add_blob, download.digest, staged.size),
+            )
             download.succeed(path)
             for other in self.running():
                 if other.digest == download.digest and not other.verified:

@@ -38,6 +38,7 @@ from nixeryd.mirror.errors import denied, is_missing, refusal
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.mirrored import Place
+from nixeryd.store.publishing import publish
 from nixeryd.upstream import FetchedManifest, Upstream, UpstreamError, answer_of
 
 log = structlog.get_logger()
@@ -212,13 +213,12 @@ class Manifests:
             # Also what it names, before it does (`store.numbers`).
             for digest in (fetched.digest, *manifest.blobs):
                 lease.add(digest)
-            await trio.to_thread.run_sync(self._blobs.put, fetched.body)
-            while fetched.digest not in self._blobs:  # removed on the way back
-                await trio.to_thread.run_sync(self._blobs.put, fetched.body)
-            # First, as a power cut may come between: without it, it is taken for one
-            # of ours, which has all its blobs.
-            self._index.mirrored.add_manifest(place, fetched.digest, fetched.media_type)
-            self._index.add_manifest(manifest)
+            await publish(
+                self._blobs,
+                fetched.digest,
+                partial(self._blobs.put, fetched.body),
+                partial(self._index.add_mirrored, place, manifest, len(fetched.body)),
+            )
 
     def _fall_back(
         self, question: _Question, entry: Entry | None, answer: Answer

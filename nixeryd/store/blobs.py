@@ -24,6 +24,7 @@ from nixeryd.images.retention import Blob
 from nixeryd.images.served import BlobFile
 from nixeryd.store.durable import fsync_directory, make_directories
 from nixeryd.store.leases import Leases
+from nixeryd.store.locks import KeyedLocks
 from nixeryd.store.pages import read_once
 from nixeryd.store.recipe import CHUNK, Recipe, find_recipe
 from nixeryd.store.recipes import ENDING, Recipes, look
@@ -108,6 +109,7 @@ class Blobs:
             make_directories(self._directory / f"{byte:02x}" for byte in range(256))
         self.recipes = Recipes(self._directory)
         self.leases = Leases()
+        self.publishing = KeyedLocks()  # digests that are (`store.publishing`)
         # Hears how many bytes were added, in whatever thread added them.
         self.on_growth: Callable[[int], None] = lambda _: None
 

@@ -24,7 +24,7 @@ from nixeryd.store.blobs import StoreFullError
 from nixeryd.store.connection import IndexUnusableError, connect, explained
 from nixeryd.store.insides import Insides
 from nixeryd.store.lists import Lists
-from nixeryd.store.mirrored import Mirrored
+from nixeryd.store.mirrored import Mirrored, Place
 from nixeryd.store.names import Names
 from nixeryd.store.numbers import Numbers
 from nixeryd.store.origins import Origins
@@ -179,10 +179,25 @@ class Index:
         ).fetchone()
         return None if row is None else self.manifest(Digest.parse(row[0]))
 
+    def add_blob(self, digest: Digest, size: int) -> None:
+        """Remember a blob that is here; `size` in bytes."""
+        with self._db:
+            self._numbers.add_blob(digest, size)
+
     def add_manifest(self, manifest: StoredManifest) -> None:
         """Remember a manifest."""
         with self._db:
             self._add_manifest(manifest)
+
+    def add_mirrored(self, place: Place, manifest: StoredManifest, size: int) -> None:
+        """Remember a manifest that is here, of `size` bytes, and where it is from.
+
+        At once: without its place it is taken for one of ours, which has all its blobs.
+        """
+        with self._db:
+            self._numbers.add_blob(manifest.digest, size)
+            self._add_manifest(manifest)
+            self.mirrored.insert_manifest(place, manifest.digest, manifest.media_type)
 
     def _add_manifest(self, manifest: StoredManifest) -> None:
         needs = self._numbers.write(manifest.blobs)

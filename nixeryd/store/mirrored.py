@@ -100,11 +100,15 @@ class Mirrored:
     def add_manifest(self, place: Place, digest: Digest, media_type: str) -> None:
         """Remember where a manifest is from, and of which type it is there."""
         with self._db:
-            self._db.execute(
-                "INSERT OR REPLACE INTO mirrored_manifests"
-                " (digest, upstream, repository, media_type) VALUES (?, ?, ?, ?)",
-                (str(digest), place.upstream, place.repository, media_type),
-            )
+            self.insert_manifest(place, digest, media_type)
+
+    def insert_manifest(self, place: Place, digest: Digest, media_type: str) -> None:
+        """Remember where a manifest is from, in a transaction of yours."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO mirrored_manifests"
+            " (digest, upstream, repository, media_type) VALUES (?, ?, ?, ?)",
+            (str(digest), place.upstream, place.repository, media_type),
+        )
 
     def media_type(self, place: Place, digest: Digest) -> str | None:
         """Tell of which type a manifest is there; None if it was not had from there."""

@@ -12,7 +12,7 @@ import trustme
 
 from nixeryd.cache.eviction import Evictor
 from nixeryd.images.digests import Digest
-from nixeryd.images.errors import RegistryError
+from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.mirror import manifests
 from nixeryd.offline import Offline
@@ -355,28 +355,23 @@ async def test_room_is_not_made_with_a_manifest_whose_tag_is_being_checked(
     assert DIGEST not in setup.blobs
 
 
-async def test_a_manifest_that_is_removed_while_it_is_kept_again_is_no_row_without_it(
+async def test_a_manifest_that_is_removed_while_it_is_kept_again_stays(
     setup, mirror, monkeypatch
 ):
     """It was there already, and an rm took it and its row (found by torture)."""
-    put, add = setup.blobs.put, setup.index.add_manifest
-    removed, was_here = [], []
+    put = setup.blobs.put
+    uses = Uses(setup.index, setup.blobs.leases)
+    evictor = Evictor(setup.blobs, setup.index, setup.places.index, uses, cap=None)
 
     def put_and_lose(body):
         digest = put(body)
-        if not removed:
-            removed.extend(setup.blobs.discard([digest]))
+        trio.from_thread.run(evictor.discard, [str(digest)])
         return digest
 
-    def note(manifest):
-        was_here.append(manifest.digest in setup.blobs)
-        add(manifest)
-
     monkeypatch.setattr(setup.blobs, "put", put_and_lose)
-    monkeypatch.setattr(setup.index, "add_manifest", note)
-    await mirror.manifest(ROUTE, "latest")
-    assert removed
-    assert was_here == [True]
+    assert (await mirror.manifest(ROUTE, "latest")).digest == DIGEST
+    assert DIGEST in setup.blobs
+    assert setup.index.manifest(DIGEST) is not None
 
 
 async def test_room_is_not_made_with_a_manifest_that_is_being_kept(setup, mirror):
@@ -398,20 +393,19 @@ async def test_room_is_not_made_with_a_manifest_that_is_being_kept(setup, mirror
     assert setup.blobs.leases.of_builds() == set()
 
 
-async def test_a_manifest_is_known_to_be_mirrored_before_it_is_known(
+async def test_a_manifest_is_known_with_its_place_or_not_at_all(
     setup, mirror, monkeypatch
 ):
-    """Cut off in between, it was taken for ours, with all its blobs (by torture)."""
-    seen = []
-    add = setup.index.add_manifest
+    """Without it, it was taken for ours, with all its blobs (found by torture)."""
 
-    def note(manifest):
-        seen.extend(setup.index.mirrored.places(manifest.digest))
-        add(manifest)
+    def fail(*_):
+        raise NixerydError("the disk is full")
 
-    monkeypatch.setattr(setup.index, "add_manifest", note)
-    await mirror.manifest(ROUTE, "latest")
-    assert len(seen) == 1
+    monkeypatch.setattr(setup.index.mirrored, "insert_manifest", fail)
+    with pytest.raises(RegistryError):
+        await mirror.manifest(ROUTE, "latest")
+    assert setup.index.manifest(DIGEST) is None
+    assert setup.index.mirrored.places(DIGEST) == []
 
 
 async def test_after_a_restart_everything_is_there(tmp_path, faults, pace, clock):

@@ -48,7 +48,7 @@ from nixeryd.orphans import end_orphans
 from nixeryd.popularity import Popularity
 from nixeryd.registry import Registry
 from nixeryd.reload import Reloading
-from nixeryd.sources.opening import open_sources
+from nixeryd.sources.opening import DEMO, open_sources
 from nixeryd.sources.search import Search
 from nixeryd.sources.source import Configured
 from nixeryd.store.blobs import Blobs
@@ -76,6 +76,11 @@ class Ready:
     mirror_listen: tuple[str, ...]
     data_dir: Path
     admin_socket: Path
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether it serves the embedded demo set, as no package set was found."""
+        return self.source.place == str(self.data_dir / DEMO)
 
 
 async def run_daemon(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:

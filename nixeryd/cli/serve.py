@@ -115,6 +115,10 @@ def _announce(ready: "Ready") -> None:
         f"data      {ready.data_dir}",
         f"try       docker run -it --rm {host}/shell/python3",
     ]
+    if ready.is_demo:
+        lines.insert(
+            2, "          no nixpkgs was found: name yours with --nixpkgs PATH"
+        )
     if ready.mirror_listen:
         lines.insert(1, f"mirror    http://{ready.mirror_listen[0]}")
     click.echo("\n".join(lines))

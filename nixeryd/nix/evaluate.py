@@ -9,7 +9,7 @@ root only what is built. `realise` notices if one was collected in between.
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,8 @@ from typing import Any
 import trio
 
 from nixeryd.images.errors import ErrorCode, RegistryError
-from nixeryd.nix.hints import nearest
+from nixeryd.images.search import NESTED
+from nixeryd.nix.hints import explain_missing
 from nixeryd.nix.packageset import EvaluationFailed, PackageSet
 from nixeryd.nix.process import Nix, NixFailed
 
@@ -124,10 +125,11 @@ async def evaluate(
             case _ if name in optional:
                 continue
             case _:
-                text = await _why_missing(name, answers[name])
+                nested = partial(_nested_names, nix, package_set, system)
+                text = await _why_missing(name, answers[name], nested)
                 problems.append(_Problem(name, text, is_missing=True))
     if problems:
-        raise _error(called, problems)
+        raise _error(package_set, problems)
     return Evaluation(tuple(resolved))
 
 
@@ -182,22 +184,35 @@ def _resolved(name: str, answer: dict[str, Any]) -> ResolvedPackage:
     )
 
 
-async def _why_missing(name: str, answer: dict[str, Any]) -> str:
+async def _why_missing(
+    name: str, answer: dict[str, Any], nested: Callable[[], Awaitable[list[str]]]
+) -> str:
     if answer["status"] == "not-a-derivation":
         kind = {"lambda": "function", "set": "set of packages"}
         return f"{name} is no package but a {kind.get(answer['type'], answer['type'])}"
-    # 25000 names take a moment, and others are being served.
-    near = await trio.to_thread.run_sync(
-        nearest, name, answer["path"], answer["siblings"]
-    )
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"there is no package {name}{hint}"
+    path, siblings = answer["path"], answer["siblings"]
+    inner = [] if path or not set(NESTED) & set(siblings) else await nested()
+    # 25,000 names take a moment, and others are being served.
+    return await trio.to_thread.run_sync(explain_missing, name, path, siblings, inner)
 
 
-def _error(source: str, problems: Sequence[_Problem]) -> RegistryError:
-    message = f"{source}: " + "\n".join(problem.text for problem in problems)
+async def _nested_names(nix: Nix, package_set: PackageSet, system: str) -> list[str]:
+    """List what is in the nested sets of nixpkgs; nothing if they break off."""
+    arguments = {"system": system, "names": "[]", "nested": json.dumps(NESTED)}
+    try:
+        names = await package_set.ask(nix, "search.nix", arguments)
+    except (NixFailed, EvaluationFailed):
+        return []  # there is a better error to tell
+    return [name for name in names if "." in name]
+
+
+def _error(package_set: PackageSet, problems: Sequence[_Problem]) -> RegistryError:
+    texts = "\n".join(problem.text for problem in problems)
+    message = f"{package_set.called}: {texts}"
     names = [problem.name for problem in problems]
     if any(problem.is_missing for problem in problems):
+        if package_set.advice:
+            message += f"\n{package_set.advice}"
         return PackagesNotFound(message, names)
     return EvaluationFailed(message, names)
 

@@ -38,13 +38,15 @@ class PackageSet:
 
     A flake's reference is such as git+file:///home/u/app. `label` is how messages
     name the set, if not by its place. `only` is the one directory that evaluation may
-    read beside the store, for a set that nobody here has looked at.
+    read beside the store, for a set that nobody here has looked at. `advice` is said
+    where a package is missing.
     """
 
     path: Path | None = None
     flake: str | None = None
     label: str | None = None
     only: Path | None = None
+    advice: str = ""
 
     @property
     def called(self) -> str:

@@ -24,13 +24,18 @@ from nixeryd.sources.source import State
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A package set as it is on disk: configured, and a source of the moment."""
+    """A package set as it is on disk: configured, and a source of the moment.
+
+    `label` and `advice` are those of its `PackageSet`.
+    """
 
     name: str
     path: Path
     trees: Trees
     checkout: Checkout | None = None
     allowed: Allowed = field(default_factory=Allowed)
+    label: str | None = None
+    advice: str = ""
     _described: dict[tuple[object, ...], str | None] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -109,7 +114,7 @@ class Directory:
     async def open(self) -> AsyncIterator[PackageSet]:
         """Give what is there now."""
         await trio.lowlevel.checkpoint()
-        yield PackageSet(self.path)
+        yield PackageSet(self.path, label=self.label, advice=self.advice)
 
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate what is there now."""

@@ -26,6 +26,11 @@ from nixeryd.sources.sources import Sources
 from nixeryd.sources.tarball import Channel
 
 DEMO = "demo"
+_DEMO_ADVICE = (
+    "The demo set has a few programs of this machine. To build from nixpkgs, start with"
+    " --nixpkgs PATH-OF-A-CHECKOUT, or write to config.toml: sources.nixpkgs.path ="
+    ' "…" (or git, or channel = "nixos-unstable")'
+)
 
 
 @asynccontextmanager
@@ -92,7 +97,16 @@ class _Opener:
         if await trio.to_thread.run_sync(is_bare, path):
             return BareRepository(name, path, self.trees, allowed)
         watch = await self._watch(name, path)
-        return Directory(name, path, self.trees, watch, allowed)
+        is_demo = path == self.data_dir / DEMO
+        return Directory(
+            name,
+            path,
+            self.trees,
+            watch,
+            allowed,
+            label="the demo set" if is_demo else None,
+            advice=_DEMO_ADVICE if is_demo else "",
+        )
 
     async def _watch(self, name: str, path: Path) -> Checkout:
         memory = self.data_dir / "checkouts"

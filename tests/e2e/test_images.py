@@ -96,3 +96,11 @@ def test_a_copy_by_digest_is_the_same_image(
     asked = daemon.manifest("shell/hello")
     skopeo.copy_to_layout(f"{daemon.address}/shell/hello@{asked.digest}", tmp_path)
     assert Layout(tmp_path).manifest == asked.json
+
+
+def test_who_builds_from_the_demo_set_is_told_how_to_name_nixpkgs(daemon):
+    daemon.process.wait_for_line("--nixpkgs PATH")
+    answer = daemon.ask("/v2/shell/git/manifests/latest")
+    assert answer.status == 404
+    assert answer.message.startswith("the demo set: there is no package git")
+    assert "--nixpkgs PATH" in answer.message

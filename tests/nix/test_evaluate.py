@@ -5,6 +5,7 @@ import pytest
 
 from nixeryd.images.errors import ErrorCode
 from nixeryd.nix.evaluate import EvaluationFailed, PackagesNotFound, evaluate
+from nixeryd.nix.packageset import PackageSet
 
 
 async def one(nix, sets, system, name):
@@ -232,3 +233,18 @@ async def test_an_optional_package_is_left_out_where_the_set_has_none(
         nix, sets, ["cacert", "simple"], system, optional=["cacert", "iana-etc"]
     )
     assert [package.attribute for package in evaluation.packages] == ["simple"]
+
+
+async def test_a_package_of_a_nested_set_is_suggested(nix, sets, system):
+    with pytest.raises(
+        PackagesNotFound, match=r"did you mean python3packages\.requests"
+    ):
+        await one(nix, sets, system, "requests")
+
+
+async def test_a_missing_package_comes_with_the_sets_advice(nix, sets, system):
+    demo = PackageSet(sets, label="the demo set", advice="Take another.")
+    with pytest.raises(PackagesNotFound) as caught:
+        await evaluate(nix, demo, ["zzz"], system)
+    assert caught.value.message.startswith("the demo set: there is no package zzz")
+    assert caught.value.message.endswith("\nTake another.")

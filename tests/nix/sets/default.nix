@@ -50,6 +50,7 @@ rec {
   callable = { system, extra ? "x" }: { inner = { version ? 3 }: simple; };
   needy = { unknown }: { inner = simple; };
   several = [ simple program { deep = user; } ];
+  python3Packages = { requests = simple; breaks = throw "no"; };
   "dotted.name" = make "dotted-1.0" "echo > $out" { };
 
   # No packages.

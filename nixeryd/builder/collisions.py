@@ -48,7 +48,7 @@ def describe(
         shown = ", ".join(paths[:_SHOWN])
         if len(paths) > _SHOWN:
             shown += f" and {len(paths) - _SHOWN} more"
-        yield f"warning: {shown}: of {winner}, not of {others}"
+        yield f"warning: {shown}: taken from {winner}, not from {others}"
 
 
 def _owner(path: str, owners: dict[str, str]) -> str:

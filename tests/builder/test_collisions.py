@@ -27,7 +27,7 @@ async def test_colliding_files_are_in_the_log_and_kept_with_the_image(
     async with open_builder(nix, source, tmp_path / "data") as builder:
         warnings, done = await pull(builder, "one", "two", "more")
         # Equal files are no loss: LICENSE is the same in both.
-        assert warnings == ["warning: bin/tool: of one, not of two"]
+        assert warnings == ["warning: bin/tool: taken from one, not from two"]
         inside = builder._index.insides.find(Digest.parse(done.digest))
         assert inside.warnings == tuple(warnings)
         assert (await pull(builder, "one", "more"))[0] == []

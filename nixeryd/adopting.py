@@ -46,14 +46,18 @@ def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
         workshop.timeout = settings.nix.timeout
 
     def take_limits(settings: Settings) -> None:
-        limits.seconds, limits.memory = settings.nix.limits
+        new = Limits(*settings.nix.limits)
+        limits.seconds, limits.memory = new.seconds, new.memory
+        limits.cache_seconds, limits.builds = new.cache_seconds, new.builds
 
     reloading.on("hosts", take=take_hosts)
     reloading.on("users", take=take_users)
     reloading.on("shell_packages", take=take_shell)
     reloading.on("nix_prefixes", take=take_prefixes)
     reloading.on("nix.timeout", take=take_timeout)
-    reloading.on("nix.evaluation_timeout", "nix.evaluation_memory", take=take_limits)
+    for name in ("evaluation_timeout", "evaluation_memory", "cache_timeout"):
+        reloading.on(f"nix.{name}", take=take_limits)
+    reloading.on("nix.build_limit", take=take_limits)
     reloading.on(
         "nix.max_builds", take=lambda new: builder.turns.set(new.nix.max_builds)
     )

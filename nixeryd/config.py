@@ -121,12 +121,19 @@ class Nix(_Table, frozen=True):
     max_builds: Annotated[int, msgspec.Meta(ge=1)] = 8  # at once; the others wait
     evaluation_timeout: Annotated[int, msgspec.Meta(ge=0)] = 300  # seconds, 0: none
     evaluation_memory: str | int = 0  # address space of an evaluation, 0: any
+    cache_timeout: Annotated[int, msgspec.Meta(ge=0)] = 60  # seconds without a byte
+    build_limit: Annotated[int, msgspec.Meta(ge=0)] = 0  # derivations, 0: any number
     keep_roots: bool = True  # let no collection take what a cached image is made of
 
     @property
-    def limits(self) -> tuple[int, int]:
-        """Seconds and bytes that an evaluation may take, 0 for any."""
-        return self.evaluation_timeout, parse_size(str(self.evaluation_memory))
+    def limits(self) -> tuple[int, int, int, int]:
+        """What `nix.limits.Limits` is made of: see there. 0 for no limit."""
+        return (
+            self.evaluation_timeout,
+            parse_size(str(self.evaluation_memory)),
+            self.cache_timeout,
+            self.build_limit,
+        )
 
 
 class Settings(_Table, frozen=True):

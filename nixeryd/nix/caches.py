@@ -10,10 +10,11 @@ transfers have a URL. A message only has to name one of these.
 import re
 from urllib.parse import urlsplit
 
-from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 
 _URL = re.compile(r"[a-z][a-z0-9+]*://[^\s'\",;]+")
 _PATH = re.compile(r"/\S+?/[0-9a-z]{32}-[^\s'\",;:]+")
+_NAME = re.compile(r"[0-9a-z]{32}[^\s'\"/]*")
 _CACHE_INFO = "/nix-cache-info"
 
 
@@ -38,11 +39,34 @@ class CacheFailed(RegistryError):  # noqa: N818  the interface's name
         self.reason = reason
 
 
+class TooMuchToBuild(RegistryError):  # noqa: N818  the interface's name
+    """More derivations would be built than `nix.build_limit` allows: 403."""
+
+    is_passing = True
+
+    def __init__(self, builds: int, limit: int, why: str = "") -> None:
+        number = f"{builds} derivations" if builds > 1 else "one derivation"
+        super().__init__(
+            ErrorCode.DENIED,
+            f"{number} would have to be built, more than nix.build_limit allows"
+            f" ({limit}){why}. Pull again when the binary caches have"
+            " them, or raise the limit",
+        )
+        self.builds = builds
+
+
+class StoreFull(NixerydError):  # noqa: N818  what happened, not what it is
+    """The store has no room for what comes from a cache."""
+
+    is_passing = True
+
+
 class Caches:
     """The caches that one Nix process deals with."""
 
     def __init__(self) -> None:
         self._origins: dict[str, str] = {}  # of store paths
+        self._files: dict[str, str] = {}  # their caches, by the file's name
         self._known: dict[str, None] = {}  # in the order they were first heard of
         self.silent: dict[str, None] = {}  # those that Nix does without
 
@@ -53,7 +77,11 @@ class Caches:
 
     def is_asked(self, url: str) -> None:
         """Note a file that is fetched from a cache, not by a builder."""
-        self._known.setdefault(cache_of(url), None)
+        cache = cache_of(url)
+        self._known.setdefault(cache, None)
+        if not url.endswith(_CACHE_INFO):
+            self.silent.pop(cache, None)  # it answered when it was asked again
+        self._files[url.rpartition("/")[2]] = cache
 
     def note(self, text: str) -> None:
         """Read a message: a cache that does not say what it is, is left out by Nix."""
@@ -70,7 +98,14 @@ class Caches:
         for path in _PATH.findall(text):
             if path in self._origins:
                 return self._origins[path].rstrip("/")
-        return None
+        names = (self._files.get(name) for name in _NAME.findall(text))
+        return next(filter(None, names), None)
+
+    @property
+    def why_without(self) -> str:
+        """Say which caches Nix does without, as the end of a sentence; "" for none."""
+        names = ", ".join(self.silent)
+        return f", because {names} does not answer" if names else ""
 
     @property
     def last(self) -> str | None:

@@ -1,7 +1,7 @@
-"""Limits of an evaluation: Nix code may loop for ever or eat all memory.
+"""Limits of what Nix does: an evaluation may loop for ever, a cache may never answer.
 
-It is the user's own code, so these are against accidents: what goes wrong is that
-image's error, and nobody else notices.
+All is the user's own, so these are against accidents: what goes wrong is that image's
+error, and nobody else notices.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,17 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Limits:
-    """What one evaluation may take, 0 for no limit; changed while the daemon runs.
+    """What one image may take, 0 for no limit; changed while the daemon runs.
 
-    `memory` is address space (RLIMIT_AS), in bytes.
+    Evaluation: `seconds`, and address space (RLIMIT_AS) in bytes, `memory`. Realising:
+    `cache_seconds` without a byte from a binary cache that Nix waits for, and `builds`,
+    how many derivations.
     """
 
     seconds: int = 0
     memory: int = 0
+    cache_seconds: int = 0
+    builds: int = 0
 
     @property
     def deadline(self) -> float:
@@ -30,3 +34,14 @@ class Limits:
         # The only way to set it that is everywhere, and runs nothing in our process.
         script = 'ulimit -v "$0" && exec "$@"'
         return ["/bin/sh", "-c", script, str(self.memory >> 10), *command]
+
+    @property
+    def cache_options(self) -> dict[str, str]:
+        """Settings of Nix that let it give a cache up before `cache_seconds` are over.
+
+        It tries five times. A Nix daemon takes the second from trusted users only.
+        """
+        if not self.cache_seconds:
+            return {}
+        patience = str(max(1, self.cache_seconds // 6))
+        return {"connect-timeout": patience, "stalled-download-timeout": patience}

@@ -6,20 +6,21 @@ from collections.abc import Sequence
 
 import trio
 
-from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.nix import messages
-from nixeryd.nix.caches import CacheFailed, Caches, cache_of
+from nixeryd.nix.caches import CacheFailed, Caches, StoreFull, cache_of
 from nixeryd.nix.plan import Planned
 from nixeryd.nix.progress import (
     ERROR,
+    WARNING,
     BuildLog,
     BuildStarted,
     DownloadStarted,
-    DownloadStopped,
     Event,
     EventCallback,
     Message,
     ProgressReader,
+    Totals,
     TransferStarted,
 )
 
@@ -27,6 +28,7 @@ LOG_TAIL = 20  # lines
 _MAX_LOGS = 64  # derivations whose log's end is kept
 _MAX_ERRORS = 3  # of those that come before the one that names a derivation
 _DRV = re.compile(r"/\S+?\.drv(?=['\"\s!^.;,]|$)")
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _QUOTED_LOG = re.compile(r"(?is);?\s*last \d+ log lines:.*")
 
 
@@ -88,6 +90,19 @@ class Listener:
         return self._reader.planned
 
     @property
+    def builds(self) -> int:
+        """How many derivations were begun."""
+        return len(self._started)
+
+    @property
+    def why_builds(self) -> str:
+        """Say why so much is built, as the end of a sentence; "" if nobody knows."""
+        texts = (*self._errors, *self._said)
+        lacking = next(filter(None, map(self.caches.blamed, texts)), None)
+        offers = f", because {lacking} does not have what it offers" if lacking else ""
+        return self.caches.why_without or offers
+
+    @property
     def awaited(self) -> str | None:
         """What Nix waits for while it builds nothing: a URL or a store path."""
         return self._reader.awaited
@@ -98,6 +113,12 @@ class Listener:
         if event is None or self._is_refusal(event):
             return
         self._remember(event)
+        self._tell(event)
+        if isinstance(event, Planned) and event.builds and self.caches.silent:
+            said = f"{event.builds} to build{self.caches.why_without}"
+            self._tell(Message(WARNING, f"warning: {said}"))
+
+    def _tell(self, event: Event) -> None:
         if self._on_event is not None:
             self._on_event(event)
 
@@ -122,8 +143,8 @@ class Listener:
                 self._started.add(drv)
             case DownloadStarted(path, origin):
                 self.caches.comes_from(path, origin)
-            case DownloadStopped():
-                self._arrived += 1
+            case Totals("downloads", done):
+                self._arrived = done
             case TransferStarted(url, is_builds) if not is_builds:
                 self.caches.is_asked(url)
             case Message(level, text):
@@ -132,8 +153,8 @@ class Listener:
                 return  # no sign of progress: "retrying"
         self.moved = trio.current_time() if trio.lowlevel.in_trio_run() else 0.0
 
-    def failure(self, why: str = "") -> RegistryError:
-        """Make the error: a `BuildFailed` or a `CacheFailed`.
+    def failure(self, why: str = "") -> NixerydError:
+        """Make the error: a `BuildFailed`, a `CacheFailed`, or `StoreFull`.
 
         Nix's first error is the cause, the later ones follow. If we know `why`, the
         build that had something to say last is the one to blame.
@@ -148,7 +169,9 @@ class Listener:
         drv = named.group() if named else None
         if drv not in self._started and (cache := self._blamed(errors)):
             reason = messages.error_message(errors[0].split("\n"))
-            return CacheFailed(cache, reason, arrived=self._arrived_whole())
+            if _FULL.search(reason):
+                return StoreFull(f"the Nix store has no room for more: {reason}")
+            return CacheFailed(cache, reason, arrived=self._arrived)
         told = errors[:1] if naming is None else errors[: naming + 1][-_MAX_ERRORS:]
         reason = "\n".join(messages.error_message(text.split("\n")) for text in told)
         log = tuple(self._logs.get(drv or "", ()))
@@ -164,10 +187,6 @@ class Listener:
         found = (cache for text in errors if (cache := self.caches.blamed(text)))
         first = next(found, None)
         return first or (self.caches.last if _DRV.search("\n".join(errors)) else None)
-
-    def _arrived_whole(self) -> int:
-        # The one that failed has stopped as well.
-        return max(0, self._arrived - 1)
 
     def stalled(self, seconds: float) -> CacheFailed:
         """Make the error of a cache that sends nothing any more."""

@@ -140,12 +140,15 @@ _LONGEST = 16_000  # a message with all its traces
 
 @dataclass(frozen=True, slots=True)
 class _Activity:
+    """`subject` is a derivation, a store path or a URL; `origin` a copied path's."""
+
     kind: int
-    subject: str
-    parent: int
+    subject: str = ""
+    origin: str = ""
+    is_of_copy: bool = False  # a transfer that brings a store path
 
 
-_NONE: Final = _Activity(0, "", 0)
+_NONE: Final = _Activity(0)
 
 
 class ProgressReader:
@@ -207,19 +210,19 @@ class ProgressReader:
         return Message(level, text)
 
     def _start(self, entry: dict[str, Any]) -> Event | None:
+        started: Event | None
         kind = entry["type"]
         fields = entry.get("fields", ())
-        subject = str(fields[0]) if kind in (_BUILD, _COPY_PATH, _TRANSFER) else ""
-        activity = _Activity(kind, subject, int(entry.get("parent", 0)))
-        started: Event | None = None
+        activity, started = _Activity(kind), None
         match kind:
             case 105:
-                started = BuildStarted(subject)
+                activity = _Activity(kind, str(fields[0]))
+                started = BuildStarted(activity.subject)
             case 100:
-                started = DownloadStarted(subject, str(fields[1]))
+                activity = _Activity(kind, str(fields[0]), str(fields[1]))
+                started = DownloadStarted(activity.subject, activity.origin)
             case 101:
-                parent = self._activities.get(activity.parent, _NONE)
-                started = TransferStarted(subject, is_builds=parent.kind == _BUILD)
+                activity, started = self._transfer(str(fields[0]), entry.get("parent"))
             case 104:
                 # The plan comes before all work, and once.
                 started = self._plan.finish(self._transfers)
@@ -229,6 +232,20 @@ class ProgressReader:
                 return None
         self._activities[entry["id"]] = activity
         return started
+
+    def _transfer(self, url: str, parent: int | None) -> tuple[_Activity, Event]:
+        """Begin a transfer. Nix 2.8 tells nobody's parent: then the URL says it all."""
+        above = self._activities.get(parent or 0, _NONE)
+        is_of_copy = above.kind == _COPY_PATH or (
+            parent is None
+            and not url.endswith(".narinfo")
+            and any(
+                one.kind == _COPY_PATH and url.startswith(one.origin)
+                for one in self._activities.values()
+            )
+        )
+        activity = _Activity(_TRANSFER, url, is_of_copy=is_of_copy)
+        return activity, TransferStarted(url, is_builds=above.kind == _BUILD)
 
     def _stop(self, number: int) -> Event | None:
         activity = self._activities.pop(number, _NONE)
@@ -270,8 +287,7 @@ class ProgressReader:
                 self._transfers.copied(number, done)
                 return DownloadProgress(activity.subject, done, expected)
             case 101:
-                parent = self._activities.get(activity.parent, _NONE)
-                if parent.kind == _COPY_PATH:
+                if activity.is_of_copy:
                     return self._transfers.transferred(number, done)
             case 103:
                 return Totals("downloads", done, expected, running, failed)

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import trio
+
 from nixeryd.images.errors import NixerydError
+from nixeryd.nix.caches import TooMuchToBuild
 from nixeryd.nix.evaluate import ResolvedPackage
 from nixeryd.nix.listener import BuildFailed, Listener
 from nixeryd.nix.missing import require_present
@@ -23,6 +26,7 @@ from nixeryd.process import TalksWithoutEnd
 _LOG_SIZE = 256 * 2**20  # bytes that a builder may say
 _OUR_LIMIT = "max-build-log-size"
 _ROOT = "root"
+_LOOK = 0.25  # seconds between two looks at how Nix is doing
 
 
 class DerivationLost(NixerydError):  # noqa: N818  what happened, not what it is
@@ -40,24 +44,22 @@ async def realise(
     """Make these derivations' outputs valid, and root them in directory `roots`.
 
     `installables` are .drv paths, or `ResolvedPackage.installable`. `timeout` is
-    in seconds per builder, 0 for none. Raises `BuildFailed`, `DerivationLost`, and
-    without a network `MissingOffline`, before anything is tried.
+    in seconds per builder, 0 for none. Raises `BuildFailed`, `CacheFailed`,
+    `StoreFull`, `DerivationLost`, and before anything is tried `TooMuchToBuild`, or
+    `MissingOffline` without a network.
     """
     if not installables:
         return
     if why := nix.offline.why:
         await require_present(nix, installables, why)
-    listener = Listener(on_event, ours=[_OUR_LIMIT])
+    if nix.limits.builds:
+        await _check_plan(nix, installables)
+    listener = _listener(nix, on_event)
     argv = [
-        "nix-store",
-        "--realise",
-        *installables,
+        *_command(nix, installables),
         "--add-root",
         os.path.abspath(roots / _ROOT),  # noqa: ASYNC240, PTH100  reads the cwd only
         "--indirect",  # implied by Nix 2.4 and later
-        "--log-format",
-        "internal-json",
-        "-v",  # tells of downloads too
         *(["--timeout", str(timeout)] if timeout else []),
         # Nix holds a line in memory until it ends. By default there is no limit.
         "--option",
@@ -65,7 +67,7 @@ async def realise(
         str(_LOG_SIZE),
     ]
     try:
-        await nix.run(argv, on_stderr_line=listener.feed)
+        await _run(nix, argv, listener)
     except NixFailed as error:
         lost = None if nix.is_remote else _lost(installables)
         if lost is not None:
@@ -75,6 +77,77 @@ async def realise(
         raise listener.failure() from error
     except TalksWithoutEnd as error:
         raise listener.failure(f"{error}: it was ended") from error
+
+
+async def _check_plan(nix: Nix, installables: Sequence[str]) -> None:
+    listener = _listener(nix)
+    try:
+        await _run(nix, [*_command(nix, installables), "--dry-run"], listener)
+    except NixFailed as error:
+        raise listener.failure() from error
+    if listener.planned.builds > nix.limits.builds:
+        raise _too_much(nix, listener, listener.planned.builds)
+
+
+def _command(nix: Nix, installables: Sequence[str]) -> list[str]:
+    options = {} if nix.offline.on else nix.limits.cache_options
+    return [
+        "nix-store",
+        "--realise",
+        *installables,
+        "--log-format",
+        "internal-json",
+        "-v",  # tells of downloads too
+        *(word for pair in options.items() for word in ("--option", *pair)),
+    ]
+
+
+def _listener(nix: Nix, on_event: EventCallback | None = None) -> Listener:
+    return Listener(on_event, ours=[_OUR_LIMIT, *nix.limits.cache_options])
+
+
+async def _run(nix: Nix, argv: Sequence[str], listener: Listener) -> None:
+    """Run Nix while it has something to wait for; raises what `Nix.run` does."""
+    ended: NixerydError | None = None
+    listener.moved = trio.current_time()
+    async with trio.open_nursery() as nursery:
+
+        def end(why: NixerydError) -> None:
+            nonlocal ended
+            ended = ended or why
+            nursery.cancel_scope.cancel()
+
+        def hear(line: str) -> None:
+            listener.feed(line)
+            # More than was planned: a cache lacks what it offers.
+            if nix.limits.builds and listener.builds > nix.limits.builds:
+                end(_too_much(nix, listener, listener.builds))
+
+        async def watch() -> None:
+            await _stall(nix, listener)
+            end(listener.stalled(nix.limits.cache_seconds))
+
+        nursery.start_soon(watch)
+        try:
+            await nix.run(argv, on_stderr_line=hear)
+        except NixerydError as error:
+            ended = ended or error
+        nursery.cancel_scope.cancel()
+    if ended is not None:
+        raise ended
+
+
+async def _stall(nix: Nix, listener: Listener) -> None:
+    """Wait until Nix has waited for a cache for too long."""
+    while True:
+        patience = nix.limits.cache_seconds or float("inf")
+        if listener.awaited and trio.current_time() - listener.moved > patience:
+            return
+        await trio.sleep(_LOOK)
+
+
+def _too_much(nix: Nix, listener: Listener, builds: int) -> TooMuchToBuild:
+    return TooMuchToBuild(builds, nix.limits.builds, listener.why_builds)
 
 
 def realised(

@@ -73,10 +73,11 @@ def read(*entries):
             [
                 DownloadStarted(PATH, "https://cache.example"),
                 TransferStarted("https://cache.example/nar/x"),
+                Transferred(10, 10),
                 DownloadProgress(PATH, 4096, 8192),
                 DownloadStopped(PATH),
             ],
-            id="a download: only the copy counts, not the transfer below it",
+            id="a download, of a Nix that tells of no parents",
         ),
         pytest.param(
             [

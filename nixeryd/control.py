@@ -68,6 +68,7 @@ class Control:
         popularity: Popularity,
         platform: Platform,
         listeners: Mapping[str, Sequence[str]],
+        tells_users: Callable[[], bool],
         data_dir: Path,
         nix: str,
     ) -> None:
@@ -86,6 +87,7 @@ class Control:
         self._popularity = popularity
         self._reloading = reloading
         self._listeners = listeners
+        self._tells_users = tells_users
         self._data_dir = data_dir
         self._nix = nix
 
@@ -95,6 +97,7 @@ class Control:
             "version": __version__,
             "pid": os.getpid(),
             "listeners": self._listeners,
+            "tells_users": self._tells_users(),
             "source": {
                 "name": self._source.name,
                 "path": self._source.place,

@@ -148,6 +148,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             on_forgotten=lambda name: roots.release((name.image, name.tag)),
             on_gone=lambda digest: roots.release(of_manifest(digest)),
         )
+        peers = stack.enter_context(open_peers(settings.user_ids))
         addresses = {door: name_addresses(found) for door, found in listeners.items()}
         async with (
             open_upstreams(settings) as upstreams,
@@ -233,6 +234,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 popularity=popularity,
                 platform=_platform(),
                 listeners={door.value: found for door, found in addresses.items()},
+                tells_users=lambda: peers[Door.MAIN].tells,
                 data_dir=places.root,
                 nix=f"{nix.fork} {'.'.join(map(str, nix.version))}",
             )
@@ -244,7 +246,6 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             reloading.on(
                 "cache.max_size", take=lambda new: evictor.set_cap(new.cache.cap)
             )
-            peers = stack.enter_context(open_peers(settings.user_ids))
             adopt_changes(
                 reloading,
                 workshop,

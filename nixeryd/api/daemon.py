@@ -65,11 +65,15 @@ class RunningDownload(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The daemon at a glance. `offline` says why it is, "" if it is not."""
+    """The daemon at a glance. `offline` says why it is, "" if it is not.
+
+    `tells_users`: whether it knows which user of this machine asks.
+    """
 
     version: str
     pid: int
     listeners: Mapping[str, tuple[str, ...]]
+    tells_users: bool
     source: SourceState
     nix: str
     data_dir: str

@@ -2,8 +2,9 @@
 
 import http.client
 import json
+import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from nixeryd.cli.main import FAILED, NO_DAEMON
 from nixeryd.config import load_settings
 from nixeryd.images.errors import NixerydError
 from nixeryd.ownership import is_strangers
+from nixeryd.sockdiag import unix_peer_uid
+from nixeryd.strangers import ports_of, strangers_at
 
 _CHUNK = 1024 * 1024  # bytes
 
@@ -33,6 +36,9 @@ class _UnixConnection(http.client.HTTPConnection):
             raise PermissionError  # somebody else listens; told nothing
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(str(self._path))
+        # The file may have been given to us; who listens cannot be.
+        if os.geteuid() and unix_peer_uid(self.sock) not in {None, 0, os.geteuid()}:
+            raise PermissionError
 
 
 class Client:
@@ -42,6 +48,14 @@ class Client:
         flags = {"data_dir": str(data_dir)} if data_dir else {}
         settings = load_settings(config, flags=flags)
         self._path = paths.runtime_dir(settings.data_path) / "admin.sock"
+        self._ports = ports_of((*settings.listen, *settings.mirror_listen))
+
+    def strangers(self, listeners: Iterable[str]) -> list[str]:
+        """Say which ports of a daemon's listeners other users listen at, and who.
+
+        Whose daemon it is, is told by its admin socket.
+        """
+        return strangers_at(ports_of(listeners), also=[self._path.stat().st_uid])
 
     def get(self, path: str) -> Any:
         """Ask for JSON."""
@@ -78,9 +92,14 @@ class Client:
             connection.request(method, path, body, {"Content-Type": "application/json"})
             response = connection.getresponse()
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise NoDaemon(
-                f"no daemon answers on {self._path}: start one with `nixeryd serve`"
-            ) from error
+            told = [
+                f"no daemon answers on {self._path}: start one with `nixeryd serve`",
+                *(
+                    f"{one}: do not pull from there"
+                    for one in strangers_at(self._ports)
+                ),
+            ]
+            raise NoDaemon("\n".join(told)) from error
         except PermissionError as error:
             raise NoDaemon(
                 f"{self._path} belongs to another user's daemon: start one of your own"

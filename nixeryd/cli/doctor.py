@@ -4,13 +4,12 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 import trio
 
-from nixeryd.cli.client import Client
 from nixeryd.cli.main import FAILED, settings_options
+from nixeryd.cli.running import ask_running
 from nixeryd.config import ConfigError, Settings, load_settings
 from nixeryd.doctor.building import check_building
 from nixeryd.doctor.engines import check_engines
@@ -18,7 +17,7 @@ from nixeryd.doctor.findings import Finding, Level, broken, note, ok
 from nixeryd.doctor.host import check_host
 from nixeryd.doctor.network import check_upstreams
 from nixeryd.doctor.ports import check_ports
-from nixeryd.images.errors import NixerydError
+from nixeryd.doctor.users import check_users
 from nixeryd.setup.engines import Machine
 from nixeryd.setup.errors import SetupError
 from nixeryd.setup.targets import UPSTREAMS, Targets, parse_address
@@ -43,7 +42,8 @@ def doctor(
     nixeryd doctor              Nix, package set, ports, disk, engines
     nixeryd doctor --network    and whether other registries answer
 
-    Changes nothing. The exit code is 1 if something is broken.
+    A daemon that runs is asked what it uses. Changes nothing. The exit code is 1 if
+    something is broken.
     """
     findings = []
     for finding in _examine(config, data_dir, network=network):
@@ -66,14 +66,16 @@ def _examine(
         settings = Settings()
     else:
         yield ok("config", "is right; see: nixeryd config show")
-    daemon = _daemon(config, data_dir)
-    pid = int(daemon["pid"]) if daemon else None
-    yield from trio.run(check_building, settings, Path.cwd())
+    running = ask_running(config, data_dir)
+    if running:  # what it was started with counts, not what another would be
+        settings = running.settings
+    pid = running.pid if running else None
+    yield from trio.run(check_building, settings, Path.cwd(), running)
     yield from check_ports(settings, pid)
+    yield check_users(settings, running)
     yield from check_host(settings, pid)
-    if daemon:
-        source = daemon["source"]
-        yield ok("watch", f"{source['name']}: {source['state']}")
+    if running:
+        yield ok("watch", f"{running.source}: {running.state}")
     try:
         yield from check_engines(Machine.this(), _targets(settings))
     except SetupError as error:
@@ -96,14 +98,6 @@ def _targets(settings: Settings) -> Targets:
         parse_address(next(iter(settings.listen), usual.registry)),
         parse_address(next(iter(settings.mirror_listen), usual.mirror)),
     )
-
-
-def _daemon(config: Path | None, data_dir: Path | None) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = Client(config, data_dir).get("/api/v1/status")
-    except NixerydError:
-        return None
-    return found
 
 
 def _show(finding: Finding) -> None:

@@ -64,6 +64,11 @@ def run(  # noqa: PLR0913  click gives them one by one
     settings = load_settings(config, flags=flags)
     client = Client(config, data_dir)
     listener = client.get("/api/v1/status")["listeners"]["main"][0]
+    if strangers := client.strangers([listener]):
+        raise NixerydError(
+            f"{strangers[0]}: the engine could pull from there instead of from your"
+            " daemon; choose another port with --listen"
+        )
     chosen, sight = _choose(engine or settings.engine)
     host = _host(listener, sight)
     wanted, is_nix = _decide(name.removeprefix(f"{host}/"), sight, settings)

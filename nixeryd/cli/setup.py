@@ -24,6 +24,7 @@ from nixeryd.setup.errors import NeedsRootError, SetupError
 from nixeryd.setup.files import Edit
 from nixeryd.setup.recipes import Recipe
 from nixeryd.setup.targets import UPSTREAMS, Targets, parse_address
+from nixeryd.strangers import ports_of, strangers_at
 
 _Maker = Callable[[Machine, Targets], Recipe]
 
@@ -171,17 +172,17 @@ def _run(answers: _Answers, make: _Maker) -> None:
     targets = _targets(answers)
     recipe = make(Machine.this(), targets)
     try:
-        _change(answers, recipe)
+        _change(answers, recipe, targets)
     except NeedsRootError as error:
         raise SetupError(f"{error}: {_sudo(targets)}") from error
 
 
-def _change(answers: _Answers, recipe: Recipe) -> None:
+def _change(answers: _Answers, recipe: Recipe, targets: Targets) -> None:
     if answers.undo:
         edits = files.plan_undo(recipe.paths, force=answers.force)
     else:
         edits = recipe.edits()
-        for warning in recipe.warnings:
+        for warning in (*_taken(targets), *recipe.warnings):
             click.secho(f"warning: {warning}", fg="yellow", err=True)
     if not edits:
         click.echo("nothing to undo" if answers.undo else "already set up")
@@ -199,6 +200,16 @@ def _change(answers: _Answers, recipe: Recipe) -> None:
     for edit in edits:
         click.echo(f"{'restored' if answers.undo else 'wrote'} {edit.path}")
     _next(recipe.reload if answers.undo else (*recipe.reload, *recipe.hints))
+
+
+def _taken(targets: Targets) -> list[str]:
+    """Warn of who else listens where the engine is about to be pointed."""
+    own = [int(uid) for uid in [os.environ.get("SUDO_UID", "")] if uid.isdecimal()]
+    ports = ports_of((targets.registry, targets.mirror))
+    return [
+        f"{one}, who would be the engine's registry: go on only if that is right"
+        for one in strangers_at(ports, also=own)
+    ]
 
 
 def _targets(answers: _Answers) -> Targets:

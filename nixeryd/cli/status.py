@@ -24,6 +24,10 @@ def status(config: Path | None, data_dir: Path | None, *, as_json: bool) -> None
 
     client = Client(config, data_dir)
     found = client.get("/api/v1/status")
+    listeners = found["listeners"]
+    found["strangers"] = client.strangers(
+        [*listeners["main"], *listeners.get("mirror", [])]
+    )
     found["failures"] = client.get("/api/v1/failures")[:_FAILURES]  # the last first
     click.echo(json.dumps(found, indent=2) if as_json else _render(found))
 
@@ -33,6 +37,7 @@ def _render(found: dict[str, Any]) -> str:
     rows = [
         ("nixeryd", f"{found['version']}, pid {found['pid']}"),
         *((n, _at(found["listeners"][d])) for d, n in _DOORS if found["listeners"][d]),
+        *(("strangers", _warn(one)) for one in found["strangers"]),
         ("source", _source(**found["source"])),
         ("changes", found["source"]["state"]),
         ("network", _warn(f"offline: {offline}") if offline else "online"),

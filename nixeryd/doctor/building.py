@@ -8,6 +8,7 @@ import trio
 
 from nixeryd.config import Settings
 from nixeryd.doctor.findings import Finding, broken, note, ok
+from nixeryd.doctor.running import Running
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix.checkouts import find_checkout
 from nixeryd.nix.evaluate import EvaluationFailed, PackagesNotFound, evaluate
@@ -22,8 +23,13 @@ _NO_NIXPKGS = note(
 )
 
 
-async def check_building(settings: Settings, here: Path) -> list[Finding]:
-    """Look for Nix, then for the sources, and evaluate something of each."""
+async def check_building(
+    settings: Settings, here: Path, running: Running | None = None
+) -> list[Finding]:
+    """Look for Nix, then for the sources, and evaluate something of each.
+
+    Without sources of its own, a daemon that runs serves the demo set.
+    """
     try:
         nix = await open_nix()
     except NixerydError as error:
@@ -36,7 +42,7 @@ async def check_building(settings: Settings, here: Path) -> list[Finding]:
         if getattr(source, "path", "")
     }
     if not settings.sources:
-        found = await find_checkout(nix, here)
+        found = None if running else await find_checkout(nix, here)
         if found is None:
             return [*findings, _NO_NIXPKGS]
         places = {"nixpkgs": str(found)}

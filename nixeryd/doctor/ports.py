@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from nixeryd.config import Settings
 from nixeryd.doctor.findings import Finding, broken, note, ok
+from nixeryd.strangers import strangers_at
 from nixeryd.web.listen import Address, ListenError
 
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
@@ -34,18 +36,27 @@ def check_ports(settings: Settings, daemon: int | None) -> Iterator[Finding]:
     ):
         for text in addresses:
             try:
-                yield _check(Address.parse(text), option, daemon)
+                address = Address.parse(text)
             except ListenError as error:
                 yield broken("port", str(error), f"mend {option} in config.toml")
+            else:
+                yield from _check(address, option, daemon)
 
 
-def _check(address: Address, option: str, daemon: int | None) -> Finding:
+def _check(address: Address, option: str, daemon: int | None) -> Iterator[Finding]:
+    for stranger in strangers_at([address.port] if address.port else []):
+        yield broken(
+            "port",
+            f"{stranger}, from whom clients of {address} may pull what they like",
+            f"{_other(option)}; a systemd socket keeps a port: nixeryd service install",
+        )
     reason = _cannot_bind(address)
     if reason is None:
-        return ok("port", f"{address} is free")
-    if reason != errno.EADDRINUSE:
-        return broken("port", f"{address}: {os.strerror(reason)}", _other(option))
-    return _judge(address, port_owners(address.port), option, daemon)
+        yield ok("port", f"{address} is free")
+    elif reason == errno.EADDRINUSE:
+        yield _judge(address, port_owners(address.port), option, daemon)
+    else:
+        yield broken("port", f"{address}: {os.strerror(reason)}", _other(option))
 
 
 def _judge(
@@ -105,13 +116,18 @@ def _from_proc(port: int) -> Iterator[Owner]:
             if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
                 wanted.add(f"socket:[{fields[9]}]")
     for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            held = {os.readlink(fd) for fd in (directory / "fd").iterdir()}  # noqa: PTH115  no path
-            name = (directory / "comm").read_text().strip()
-        except OSError:
-            continue  # not ours to see, or gone
-        if wanted & held:
-            yield Owner(int(directory.name), name)
+        with suppress(OSError):  # not ours to see, or gone
+            if any(_link(fd) in wanted for fd in (directory / "fd").iterdir()):
+                name = (directory / "comm").read_text().strip()
+                yield Owner(int(directory.name), name)
+
+
+def _link(fd: Path) -> str:
+    """Say what an open file is; "" if it was closed meanwhile."""
+    try:
+        return os.readlink(fd)  # noqa: PTH115  no path
+    except OSError:
+        return ""
 
 
 def _from_lsof(port: int) -> Iterator[Owner]:

@@ -45,12 +45,14 @@ class Peers:
         self._own = {0, os.geteuid()}
         self._kernel = kernel
         self._refused: dict[int, str] = {}
+        self.tells = kernel is not None  # of all listeners that were asked about
 
     def can_tell(self, listener: Socket) -> bool:
         """Tell whether the kernel says who connects to a listener."""
         if listener.family == socket.AF_UNIX:
             return True
         told = self._kernel is not None and self._kernel.sees(listener)
+        self.tells = self.tells and told
         if self.users is not None and not told and sys.platform == "linux":
             _log.warning(
                 "the kernel does not tell who connects to %s: every user of this"

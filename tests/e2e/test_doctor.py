@@ -30,18 +30,15 @@ def doctor(place: Path, *flags: str, **variables: str | None):
     return {one["check"]: one for one in found}
 
 
-def test_a_daemon_that_runs_is_seen_with_its_ports(tmp_path: Path):
-    with serving(tmp_path) as daemon:
-        mirror = daemon.process.wait_for_line(r"mirror +http://(\S+)")[1]
-        found = doctor(
-            tmp_path,
-            f"--data-dir={daemon.data}",
-            NIXERYD_LISTEN=f"127.0.0.1:{daemon.port}",
-            NIXERYD_MIRROR_LISTEN=mirror,
-        )
+def test_a_daemon_that_runs_is_asked_what_it_uses(tmp_path: Path):
+    """What it was started with counts; this shell has none of that configured."""
+    with serving(tmp_path, f"--nixpkgs={PACKAGES}") as daemon:
+        found = doctor(tmp_path, f"--data-dir={daemon.data}")
     assert found["daemon"]["level"] == "ok"
     assert str(daemon.process.pid) in found["daemon"]["text"]
-    assert "is the daemon's" in found["port"]["text"]
+    assert f"127.0.0.1:{daemon.mirror.port} is the daemon's" in found["port"]["text"]
+    assert found["source"]["text"] == f"nixpkgs: {PACKAGES} evaluates"
+    assert "only you and root are answered" in found["users"]["text"]
 
 
 def test_a_source_that_evaluates_is_fine_and_one_that_does_not_is_shown(tmp_path: Path):

@@ -14,7 +14,7 @@ from nixeryd.config import ConfigError, Settings, load_settings
 from nixeryd.doors import open_doors
 from nixeryd.store.datadir import DataDirError, open_data_dir
 from nixeryd.web.listen import ListenError, open_unix
-from tests.e2e.processes import environment, run
+from tests.e2e.processes import Process, environment, run
 from tests.e2e.serving import NIXERYD
 
 NOBODY = 65534
@@ -177,6 +177,30 @@ def test_a_command_tells_a_strangers_socket_nothing(shared):
         assert "belongs to another user" in done.stdout
         with pytest.raises(BlockingIOError):
             squatter.accept()
+
+
+def test_a_command_tells_a_listener_of_somebody_else_nothing(shared):
+    """The file of the socket is ours, and still somebody else listens."""
+    data = shared / "data"
+    data.mkdir(mode=0o777)
+    data.chmod(0o777)
+    code = STRANGER.replace(str(NOBODY), str(NOBODY - 1)) + (
+        "sock = socket.socket(socket.AF_UNIX)\n"
+        "sock.bind(path); sock.listen(); sock.settimeout(30)\n"
+        "print('ready', flush=True)\n"
+        "print(sock.accept()[0].recv(100), flush=True)\n"
+    )
+    path = data / "admin.sock"
+    squatter = Process([sys.executable, "-c", code, path])
+    try:
+        squatter.wait_for_line("ready")
+        os.chown(path, NOBODY, NOBODY)
+        done = run([sys.executable, "-c", AS_NOBODY, data], CLEAN)
+        assert done.returncode == 3, done.stdout
+        assert "belongs to another user" in done.stdout
+        squatter.wait_for_line("^b''$")
+    finally:
+        squatter.end()
 
 
 CLEAN = environment(HOME="/nowhere", XDG_RUNTIME_DIR=None, XDG_CONFIG_HOME=None)

@@ -19,8 +19,10 @@ import structlog
 import trio
 
 from nixeryd import __version__
+from nixeryd.api.builds import Count, Transfer
 from nixeryd.builder import progress as builds
 from nixeryd.builder.builder import Builder
+from nixeryd.builder.run import Run
 from nixeryd.cache.eviction import Evictor
 from nixeryd.cache.scrubbing import Scrubber
 from nixeryd.images.descriptors import Platform
@@ -119,6 +121,7 @@ class Control:
                     "source": run.source.name,
                     "seconds": round(trio.current_time() - run.since, 1),
                     "queued": run.is_queued,
+                    **_doing(run),
                 }
                 for run in self._builder.runs()
             ],
@@ -274,3 +277,13 @@ async def _as_json(channel: _Events) -> AsyncGenerator[Mapping[str, object], Non
         if isinstance(event, builds.Failed | pulls.Failed):
             raise NixerydError(event.message)
         yield msgspec.to_builtins(event)
+
+
+def _doing(run: Run) -> dict[str, object]:
+    told = run.watched.told() if run.watched else None
+    return {
+        "phase": told.phase if told else "",
+        "builds": msgspec.to_builtins(told.builds if told else Count()),
+        "fetches": msgspec.to_builtins(told.fetches if told else Count()),
+        "transfer": msgspec.to_builtins(told.transfer if told else Transfer()),
+    }

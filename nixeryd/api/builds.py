@@ -17,12 +17,16 @@ class Derivation(msgspec.Struct, frozen=True):
 
 
 class Download(msgspec.Struct, frozen=True):
-    """Nix downloads this store path now; `expected` 0 is unknown."""
+    """Nix downloads this store path now; `expected` 0 is unknown.
+
+    Sizes are in bytes, unpacked; `rate` is in bytes per second, lately.
+    """
 
     path: str
     name: str
     done: int
     expected: int
+    rate: int = 0
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -30,6 +34,19 @@ class Count(msgspec.Struct, frozen=True):
 
     done: int = 0
     expected: int = 0
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """What Nix downloads for a build in all, in bytes over the network.
+
+    `rate` is in bytes per second, lately; `left` how many seconds the rest will take,
+    null if nobody can tell.
+    """
+
+    done: int = 0
+    expected: int = 0
+    rate: int = 0
+    left: float | None = None
 
 
 class Build(msgspec.Struct, frozen=True):
@@ -55,6 +72,7 @@ class Build(msgspec.Struct, frozen=True):
     layers: Count
     packed: int  # bytes of the layers that are there
     lines: int
+    transfer: Transfer = Transfer()
     message: str = ""  # why it failed
     digest: str = ""  # what came of it
     size: int = 0

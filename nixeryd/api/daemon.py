@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from nixeryd.api.builds import Count, Transfer
+
 
 class SourceState(msgspec.Struct, frozen=True):
     """The default source; `state` says how its changes are noticed."""
@@ -28,13 +30,17 @@ class CacheState(msgspec.Struct, frozen=True):
 
 
 class RunningBuild(msgspec.Struct, frozen=True):
-    """A build that runs, or waits for its turn."""
+    """A build that runs, or waits for its turn; see `Build` for what it does."""
 
     repository: str
     tag: str
     source: str
     seconds: float
     queued: bool
+    phase: str
+    builds: Count
+    fetches: Count
+    transfer: Transfer
 
 
 class RateLimit(msgspec.Struct, frozen=True):

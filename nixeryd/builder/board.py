@@ -61,7 +61,7 @@ class Board:
 
         run.progress.listen(note)
         askers.on_change = asked
-        self._running[build.id] = build
+        run.watched = self._running[build.id] = build
         self.changes.bump()
         try:
             yield build

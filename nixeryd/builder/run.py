@@ -6,6 +6,7 @@ import trio
 
 from nixeryd.builder.build import Build
 from nixeryd.builder.progress import Progress
+from nixeryd.builder.watched import Watched
 from nixeryd.flight import Flight
 from nixeryd.images.names import ImageName
 from nixeryd.sources.source import Source
@@ -29,6 +30,7 @@ class Run:
     is_queued: bool = True
     has_begun: bool = False
     seen: str | None = None
+    watched: Watched | None = None
 
     def begin(self, fingerprint: str | None) -> None:
         """Note what the source is like, right before it is evaluated."""

@@ -4,7 +4,9 @@ Bounded whatever Nix tells: what has ended is only counted.
 """
 
 import time
+from itertools import islice
 
+import msgspec
 import trio
 
 from nixeryd.api.builds import (
@@ -15,6 +17,7 @@ from nixeryd.api.builds import (
     Failure,
     LogPart,
     State,
+    Transfer,
 )
 from nixeryd.builder import progress as events
 from nixeryd.builder.history import new_id
@@ -22,6 +25,7 @@ from nixeryd.builder.lines import Lines
 from nixeryd.builder.progress import Event
 from nixeryd.changes import Changes
 from nixeryd.flight import Askers
+from nixeryd.images.rates import Rate
 
 _SHOWN = 100  # derivations or downloads; Nix does not do as many at once
 _LINES_AT_ONCE = 1000
@@ -40,6 +44,9 @@ class Watched:
         self._drv_of: dict[str, str] = {}  # by name
         self._building: int | None = None  # how many, as Nix says
         self._downloads: dict[str, Download] = {}
+        self._rates: dict[str, Rate] = {}  # of store paths
+        self._transfer = events.Fetching(done=0, expected=0)
+        self._rate = Rate()
         self._totals = {"builds": Count(), "downloads": Count()}
         self._layers = Count()
         self._packed = 0
@@ -50,7 +57,7 @@ class Watched:
         self.lines = Lines()
         self.changes = Changes()
 
-    def note(self, event: Event) -> bool:  # noqa: C901  a table
+    def note(self, event: Event) -> bool:  # noqa: C901, PLR0912  a table
         """Take in an event; tell whether more than the log has changed."""
         is_news = True
         match event:
@@ -71,8 +78,17 @@ class Watched:
                 self._drv_of.pop(_name(drv), None)
             case events.Downloading(path=path, done=done, expected=expected):
                 self._downloads[path] = Download(path, _name(path), done, expected)
+                rate = self._rates.setdefault(path, Rate())
+                rate.add(trio.current_time(), done)
             case events.Downloaded(path=path):
                 is_news = self._downloads.pop(path, None) is not None
+                self._rates.pop(path, None)
+            case events.Fetching(done=done):
+                self._transfer = event
+                self._rate.add(trio.current_time(), done)
+            case events.Planned(size=size):
+                self._transfer = events.Fetching(done=0, expected=size)
+                self._rate.add(trio.current_time(), 0)
             case events.Totals(kind=kind, done=done, expected=expected):
                 is_news = self._totals.get(kind) != Count(done, expected)
                 self._totals[kind] = Count(done, expected)
@@ -98,6 +114,7 @@ class Watched:
         self._derivations.clear()
         self._drv_of.clear()
         self._downloads.clear()
+        self._rates.clear()
         self._building = None
 
     def _note_active(self, drv: str) -> None:
@@ -115,6 +132,25 @@ class Watched:
         if self._building is not None:
             found = found[max(0, len(found) - self._building) :]
         return tuple(sorted(found, key=lambda one: one.since)[:_SHOWN])
+
+    def _being_fetched(self) -> tuple[Download, ...]:
+        now = trio.current_time()
+        return tuple(
+            msgspec.structs.replace(
+                one, rate=round(self._rates[one.path].per_second(now))
+            )
+            for one in islice(self._downloads.values(), _SHOWN)
+        )
+
+    def _transferred(self) -> Transfer:
+        now = trio.current_time()
+        done, expected = self._transfer.done, self._transfer.expected
+        if not self._downloads:
+            return Transfer(done, expected)
+        rate, left = self._rate.per_second(now), self._rate.left(now, expected)
+        return Transfer(
+            done, expected, round(rate), None if left is None else round(left, 1)
+        )
 
     @property
     def has_ended(self) -> bool:
@@ -141,12 +177,13 @@ class Watched:
             seconds=self.seconds,
             waiting=tuple(sorted(self._askers.names())),
             derivations=self._being_built(),
-            downloads=tuple(self._downloads.values())[:_SHOWN],
+            downloads=self._being_fetched(),
             builds=self._totals["builds"],
             fetches=self._totals["downloads"],
             layers=self._layers,
             packed=self._packed,
             lines=self.lines.total,
+            transfer=self._transferred(),
             message=failed.message if failed else "",
             digest=done.digest if done else "",
             size=done.size if done else 0,

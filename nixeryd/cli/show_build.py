@@ -6,12 +6,13 @@ from contextlib import nullcontext
 from typing import Any
 
 from rich.console import Console
-from rich.filesize import decimal
 from rich.markup import escape
 from rich.status import Status
 
 from nixeryd.cli.show_fetch import ShowFetch
+from nixeryd.cli.show_work import Work
 from nixeryd.images.names import is_thin
+from nixeryd.images.sizes import render_size
 from nixeryd.images.thin import MOUNT
 
 _PHASES = {
@@ -62,24 +63,20 @@ class _Show:
         self._phase = ""
         self._packed = 0
         self._reused = 0
+        self._work = Work()
 
     def tell(self, event: Mapping[str, Any]) -> bool | None:
         """Show an event; at the end, tell whether the image is there."""
+        if self._work.note(event):
+            # One line: what does not fit is the least important.
+            room = self._console.width - len(self._name) - len(self._phase) - 5
+            self._now(self._work.line()[: max(room, 20)], "")
+        if event["type"] == "planned":
+            self._plan(event)
         match event["type"]:
             case "phase":
                 self._phase = _PHASES.get(event["phase"], event["phase"])
                 self._say(self._phase, "")
-            case "building":
-                what = event["drv"].rpartition("/")[2].partition("-")[2]
-                self._now(what.removesuffix(".drv"), event["phase"])
-            case "downloading" if event["expected"]:
-                what = event["path"].rpartition("/")[2].partition("-")[2]
-                self._now(
-                    f"downloading {what}",
-                    f"{decimal(event['done'])} of {decimal(event['expected'])}",
-                )
-            case "totals":
-                self._now(event["kind"], f"{event['done']} of {event['expected']}")
             case "log":
                 self._console.print(f"[dim]{escape(event['line'])}[/]", soft_wrap=True)
             case "layer":
@@ -102,6 +99,13 @@ class _Show:
         if not self._console.is_terminal:
             self._console.print(f"{self._name}: {what} {rest}".rstrip())
 
+    def _plan(self, event: Mapping[str, Any]) -> None:
+        parts = [f"{event['builds']} to build"] if event["builds"] else []
+        if event["downloads"]:
+            size = f" ({render_size(event['size'])})" if event["size"] else ""
+            parts.append(f"{event['downloads']} to download{size}")
+        self._console.print(f"{escape(self._name)}: {', '.join(parts)}")
+
     def _now(self, what: str, detail: str) -> None:
         name = escape(self._name)
         text = f"{self._phase} {escape(what)} [dim]{escape(detail)}[/]"
@@ -116,7 +120,7 @@ class _Show:
             else f"{self._packed} layers packed, {self._reused} there already"
         )
         self._console.print(
-            f"[green]{escape(self._name)}[/]  {decimal(event['size'])}  {how}"
+            f"[green]{escape(self._name)}[/]  {render_size(event['size'])}  {how}"
             f"  {seconds:.1f} s\n  {event['digest']}",
             soft_wrap=True,
         )

@@ -8,6 +8,7 @@ import click
 
 from nixeryd.cli.ages import render_age
 from nixeryd.cli.main import settings_options
+from nixeryd.cli.show_work import render_transfer
 from nixeryd.images.sizes import render_size
 
 _DOORS = (("main", "registry"), ("mirror", "mirror"), ("admin", "admin"))
@@ -54,7 +55,8 @@ def _render(found: dict[str, Any]) -> str:
     rows += [
         (
             "building",
-            f"{build['repository']}:{build['tag']}, {build['seconds']:.0f} s",
+            f"{build['repository']}:{build['tag']}, {build['seconds']:.0f} s"
+            + _work(build),
         )
         for build in found["builds"]
         if not build["queued"]
@@ -93,6 +95,21 @@ def _failure(failure: dict[str, Any]) -> str:
     plain = "".join(char if char.isprintable() else "?" for char in first)
     image = f"{failure['repository']}:{failure['tag']}"
     return f"{image}, {render_age(failure['since'])}: {plain}"
+
+
+def _work(build: dict[str, Any]) -> str:
+    """Say what Nix does for a build: counts, bytes, speed and what is left."""
+    if build["phase"] != "realise":
+        return f", {build['phase']}" if build["phase"] else ""
+    kinds = (("built", build["builds"]), ("downloaded", build["fetches"]))
+    parts = [
+        f"{count['done']} of {count['expected']} {kind}"
+        for kind, count in kinds
+        if count["expected"]
+    ]
+    if build["transfer"]["expected"]:
+        parts.append(render_transfer(**build["transfer"]))
+    return "".join(f", {part}" for part in parts)
 
 
 def _queue(builds: list[dict[str, Any]]) -> str:

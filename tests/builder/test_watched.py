@@ -4,7 +4,9 @@ import tracemalloc
 from types import SimpleNamespace
 
 import pytest
+import trio
 
+from nixeryd.api.builds import Transfer
 from nixeryd.builder import progress as events
 from nixeryd.builder.board import Board
 from nixeryd.builder.lines import LONGEST, MOST, MOST_BYTES, Lines
@@ -66,6 +68,26 @@ async def test_events_add_up_to_what_is_so_now(board):
     told = ended.told()
     assert (told.state, told.size, told.digest, told.packed) == ("done", 7, "x", 100)
     assert board.find(told.id) is ended
+
+
+async def test_downloads_have_a_total_a_speed_and_an_end(board, autojump_clock):
+    progress = Progress()
+    with watch(board, progress) as build:
+        progress.tell(events.Phase(phase="realise"))
+        progress.tell(events.Planned(builds=0, downloads=2, size=10_000))
+        progress.tell(events.Downloading(path=GLIBC))
+        assert (build.told().transfer.expected, build.told().transfer.left) == (
+            10_000,
+            None,
+        )
+        await trio.sleep(2)
+        progress.tell(events.Downloading(path=GLIBC, done=3000, expected=9000))
+        progress.tell(events.Fetching(done=2000, expected=10_000))
+        told = build.told()
+        assert told.transfer == Transfer(2000, 10_000, 1000, 8.0)
+        assert told.downloads[0].rate == 1500
+        progress.tell(events.Downloaded(path=GLIBC))
+        assert build.told().transfer == Transfer(2000, 10_000), "nothing comes now"
 
 
 async def test_what_nix_does_not_say_has_ended_is_told_by_its_silence(board):

@@ -14,10 +14,12 @@ from nixeryd.builder.builder import Builder
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.references import parse_name
+from nixeryd.images.referrers import Referrers
 from nixeryd.images.routes import (
     BlobRoute,
     ManifestRoute,
     Nix,
+    ReferrersRoute,
     TagsRoute,
     Upstream,
     decide,
@@ -117,6 +119,16 @@ class Registry:
                 return TagList(tuple(self._builder.tags(components)))
             case Upstream() as upstream:
                 return await self._mirror.tags(upstream, request.last)
+            case other:
+                assert_never(other)
+
+    async def referrers(self, request: ReferrersRoute, origin: Origin) -> Referrers:
+        """List what refers to a manifest; nothing refers to what is built here."""
+        match self.decide(request.repository, origin):
+            case Nix():
+                return Referrers()
+            case Upstream() as upstream:
+                return await self._mirror.referrers(upstream, request.digest)
             case other:
                 assert_never(other)
 

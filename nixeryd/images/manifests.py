@@ -171,9 +171,3 @@ def _descriptor(layer: LayerDescriptor) -> dict[str, object]:
 def _canonical(value: object) -> bytes:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode()
-
-
-# What the referrers API answers for a manifest that nothing refers to.
-EMPTY_INDEX: Final = _canonical(
-    {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": []}
-)

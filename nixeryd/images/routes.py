@@ -19,6 +19,8 @@ from nixeryd.images.names import parse_reference, parse_repository
 
 DOCKER_HUB: Final = "docker.io"
 _LIBRARY: Final = "library"
+# The other algorithms that the image spec registers.
+_OTHER_DIGEST = re.compile(r"sha512:[0-9a-f]{128}|blake3:[0-9a-f]{64}", re.ASCII)
 _LIMIT = re.compile(r"[0-9]{1,9}")
 
 
@@ -54,10 +56,11 @@ class TagsRoute:
 
 @dataclass(frozen=True, slots=True)
 class ReferrersRoute:
-    """`/v2/<name>/referrers/<digest>`."""
+    """`/v2/<name>/referrers/<digest>?artifactType=<type>`: all, or those of a type."""
 
     repository: tuple[str, ...]
     digest: Digest
+    artifact_type: str | None = None
 
 
 Route = ApiVersion | ManifestRoute | BlobRoute | TagsRoute | ReferrersRoute
@@ -102,18 +105,22 @@ def route(path: str, query: Mapping[str, str]) -> Route:
         )
     match path.removeprefix("/v2/").split("/"):
         case [*name, "manifests", reference]:
+            _require_sha256(reference, ErrorCode.MANIFEST_UNKNOWN)
             return ManifestRoute(_repository(name), parse_reference(reference))
         case [*name, "tags", "list"]:
             limit = _limit(query.get("n"))
             return TagsRoute(_repository(name), limit, query.get("last") or None)
         case [*name, "referrers", digest]:
-            return ReferrersRoute(_repository(name), Digest.parse(digest))
+            _require_sha256(digest, ErrorCode.MANIFEST_UNKNOWN)
+            wanted = query.get("artifactType") or None
+            return ReferrersRoute(_repository(name), Digest.parse(digest), wanted)
         case [*_, "blobs", "uploads"] | [*_, "blobs", "uploads", _]:
             raise RegistryError(
                 ErrorCode.UNSUPPORTED,
                 "this registry cannot be pushed to: images are built when pulled",
             )
         case [*name, "blobs", digest]:
+            _require_sha256(digest, ErrorCode.BLOB_UNKNOWN)
             return BlobRoute(_repository(name), Digest.parse(digest))
         case ["_catalog"]:
             raise RegistryError(
@@ -184,6 +191,14 @@ def _upstream(
 
 def _repository(segments: list[str]) -> tuple[str, ...]:
     return parse_repository("/".join(segments))
+
+
+def _require_sha256(digest: str, unknown: ErrorCode) -> None:
+    """Raise `unknown` (404) for what is a digest, and of an algorithm not kept here."""
+    if _OTHER_DIGEST.fullmatch(digest) is not None:
+        raise RegistryError(
+            unknown, f"{digest[:80]} is not here: what is here has sha256 digests"
+        )
 
 
 def _limit(text: str | None) -> int | None:

@@ -34,7 +34,7 @@ from nixeryd.images.freshness import (
     decide_by_digest,
 )
 from nixeryd.images.served import Manifest
-from nixeryd.mirror.errors import denied, is_missing, refusal
+from nixeryd.mirror.errors import denied, is_missing, refusal, unavailable
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.mirrored import Place
@@ -101,7 +101,7 @@ class Manifests:
             case Miss(reason):
                 raise _unknown(question, reason)
             case Unavailable(reason):
-                raise denied(question, reason)
+                raise unavailable(question, question.reference, reason)
             case _:
                 return await self._checked(upstream, question, entry)
 
@@ -232,7 +232,7 @@ class Manifests:
                     self._set_tag(question, left)
                 raise _unknown(question, reason)
             case Unavailable(reason):
-                raise denied(question, reason)
+                raise unavailable(question, question.reference, reason)
             case Confirmed() | Fetch():  # of an answer that names a digest
                 raise denied(question, "the upstream did not answer")
 

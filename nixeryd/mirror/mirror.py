@@ -13,6 +13,7 @@ import trio
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+from nixeryd.images.referrers import Referrers
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.images.served import BlobFile, BlobHead, Manifest, TagList
 from nixeryd.images.trust import is_near
@@ -20,6 +21,7 @@ from nixeryd.mirror.download import ArrivingBlob, Download
 from nixeryd.mirror.downloads import RESUMING, Downloads
 from nixeryd.mirror.errors import denied, refusal
 from nixeryd.mirror.manifests import Manifests
+from nixeryd.mirror.referrers import ReferrersOf
 from nixeryd.mirror.sources import Upstreams
 from nixeryd.mirror.tags import Tags
 from nixeryd.offline import Offline
@@ -73,6 +75,7 @@ class Mirror:
             now=now,
         )
         self._tags = Tags(index, nursery, is_offline=self._is_offline)
+        self._referrers = ReferrersOf(index.lists, nursery, is_offline=self._is_offline)
 
     def set_offline(self, *, offline: bool) -> None:
         """Go offline, which breaks off what is on its way, or come back."""
@@ -106,6 +109,11 @@ class Mirror:
         """List all tags; `last`: the client goes on after this one."""
         upstream, place = self._find(route)
         return await self._tags.get(upstream, place, last)
+
+    async def referrers(self, route: Route, digest: Digest) -> Referrers:
+        """List what refers to a manifest; raises MANIFEST_UNKNOWN or DENIED."""
+        upstream, place = self._find(route)
+        return await self._referrers.get(upstream, place, digest)
 
     async def blob_head(self, route: Route, digest: Digest) -> BlobFile | BlobHead:
         """Tell how large a blob is; raises BLOB_UNKNOWN or DENIED."""

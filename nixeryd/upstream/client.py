@@ -16,12 +16,13 @@ import httpx
 import trio
 
 from nixeryd.images.digests import Digest
+from nixeryd.images.manifests import INDEX_TYPE
 from nixeryd.images.trust import same_origin
 from nixeryd.images.via import render_via
 from nixeryd.upstream.blobs import BlobStream, read_extent
 from nixeryd.upstream.bodies import open_body, read_body
 from nixeryd.upstream.credentials import LoginSource, anonymous
-from nixeryd.upstream.errors import UpstreamUnreachable
+from nixeryd.upstream.errors import UpstreamBroken, UpstreamUnreachable
 from nixeryd.upstream.exchange import Exchange, Question
 from nixeryd.upstream.manifests import (
     ACCEPT,
@@ -35,6 +36,12 @@ from nixeryd.upstream.manifests import (
 from nixeryd.upstream.network import open_client, transport_errors
 from nixeryd.upstream.pace import Pace
 from nixeryd.upstream.ratelimit import RateLimit
+from nixeryd.upstream.referrers import (
+    MAX_PAGES,
+    MAX_REFERRERS,
+    next_page,
+    read_page,
+)
 from nixeryd.upstream.tags import MAX_TAGS, TagsPage, read_tags
 from nixeryd.upstream.tokens import Authorizer
 
@@ -146,6 +153,33 @@ class Upstream:
         async with self._ask_in_time(question) as response:
             body = await self._read(response, MAX_TAGS, question.what)
             return read_tags(self.name, body, response.headers.get("Link"))
+
+    async def referrers(self, repository: str, digest: Digest) -> tuple[bytes, ...]:
+        """Fetch all that refers to a manifest: descriptors, each as JSON.
+
+        Raises `UpstreamNotFound` if the registry has no such API.
+        """
+        url: str | None = self._path(repository, "referrers", str(digest))
+        items: dict[bytes, None] = {}
+        room = MAX_REFERRERS
+        for _ in range(MAX_PAGES):
+            if url is None:
+                return tuple(items)
+            question = Question(
+                "GET",
+                url,
+                repository,
+                f"the referrers of {digest}",
+                self._headers({"Accept": INDEX_TYPE}),
+            )
+            async with self._ask_in_time(question) as response:
+                body = await self._read(response, room, question.what)
+                items |= dict.fromkeys(read_page(self.name, body))
+                room -= len(body or b"")
+                url = next_page(url, response.headers.get("Link"))
+        raise UpstreamBroken(
+            self.name, f"has more than {MAX_PAGES} pages of referrers of {digest}"
+        )
 
     @asynccontextmanager
     async def _ask_in_time(self, question: Question) -> AsyncIterator[httpx.Response]:

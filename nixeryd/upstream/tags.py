@@ -46,12 +46,18 @@ def read_tags(upstream: str, body: bytes | None, link: str | None) -> TagsPage:
     return TagsPage(names, _next_last(link, names))
 
 
-def _next_last(link: str | None, names: tuple[str, ...]) -> str | None:
+def next_link(link: str | None) -> str | None:
+    """Find the target of a `Link` header whose relation is `next`."""
     following = _NEXT.search(link or "")
+    return None if following is None else following[1]
+
+
+def _next_last(link: str | None, names: tuple[str, ...]) -> str | None:
+    following = next_link(link)
     if following is None or not names:
         return None
     try:
-        query = parse_qs(urlsplit(following[1]).query)
+        query = parse_qs(urlsplit(following).query)
     except ValueError:
         query = {}
     # Some have a cursor of their own there; the spec's `last` works as well.

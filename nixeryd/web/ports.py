@@ -17,7 +17,8 @@ from nixeryd.api.images import Checked, Checking, Evicted, ImageDetails, ImageLi
 from nixeryd.api.insides import Inside, Why
 from nixeryd.changes import Changes
 from nixeryd.images.digests import Digest
-from nixeryd.images.routes import BlobRoute, ManifestRoute, TagsRoute
+from nixeryd.images.referrers import Referrers
+from nixeryd.images.routes import BlobRoute, ManifestRoute, ReferrersRoute, TagsRoute
 from nixeryd.images.served import (
     BlobFile,
     BlobHead,
@@ -91,6 +92,10 @@ class Registry(Protocol):
 
     async def tags(self, request: TagsRoute, origin: Origin) -> TagList:
         """List all tags of the repository, in any order."""
+        ...
+
+    async def referrers(self, request: ReferrersRoute, origin: Origin) -> Referrers:
+        """List all that refers to a manifest, of any type."""
         ...
 
 

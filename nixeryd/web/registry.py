@@ -17,8 +17,9 @@ from urllib.parse import parse_qsl, urlencode
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.freshness import render_warning
-from nixeryd.images.manifests import EMPTY_INDEX, INDEX_TYPE, MANIFEST_TYPE
+from nixeryd.images.manifests import INDEX_TYPE, MANIFEST_TYPE
 from nixeryd.images.ranges import RangeNotSatisfiable, parse_range
+from nixeryd.images.referrers import of_type, render_referrers
 from nixeryd.images.routes import (
     ApiVersion,
     BlobRoute,
@@ -109,8 +110,8 @@ async def _answer(
             answer = await _blob(registry, request, asked, origin)
         case TagsRoute() as asked:
             answer = await _tags(registry, asked, origin)
-        case ReferrersRoute():
-            answer = Answer.of_bytes(200, EMPTY_INDEX, content_type=INDEX_TYPE)
+        case ReferrersRoute() as asked:
+            answer = await _referrers(registry, asked, origin)
         case other:
             assert_never(other)
     if origin.ns is not None:
@@ -202,6 +203,19 @@ async def _tags(registry: Registry, asked: TagsRoute, origin: Origin) -> Answer:
         headers["Link"] = f'</v2/{name}/tags/list?{urlencode(query)}>; rel="next"'
     body = json.dumps({"name": name, "tags": page}).encode()
     return Answer.of_bytes(200, body, headers)
+
+
+async def _referrers(
+    registry: Registry, asked: ReferrersRoute, origin: Origin
+) -> Answer:
+    found = await registry.referrers(asked, origin)
+    headers = _warning(found.warning)
+    items = found.items
+    if asked.artifact_type is not None:
+        items = of_type(items, asked.artifact_type)
+        headers["OCI-Filters-Applied"] = "artifactType"
+    body = render_referrers(items)
+    return Answer.of_bytes(200, body, headers, content_type=INDEX_TYPE)
 
 
 def paginate(

@@ -5,7 +5,6 @@ from hypothesis import given, strategies as st
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import (
-    EMPTY_INDEX,
     LayerDescriptor,
     Programs,
     default_command,
@@ -106,14 +105,6 @@ def test_a_layers_type_tells_its_compression(compression, suffix):
 def test_an_unknown_compression_is_an_error():
     with pytest.raises(ValueError, match="'lzma': one of none, gzip, zstd"):
         layer_media_type("lzma")
-
-
-def test_the_empty_index_is_an_index():
-    assert json.loads(EMPTY_INDEX) == {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [],
-    }
 
 
 GIT = Programs("git", ("git", "git-shell", "scalar"))

@@ -113,6 +113,9 @@ def test_a_limit_is_a_number(n):
         ("/v2/a/blobs/x", ErrorCode.DIGEST_INVALID),
         ("/v2/a/referrers/latest", ErrorCode.DIGEST_INVALID),
         ("/v2/a/manifests/sha256:0", ErrorCode.DIGEST_INVALID),
+        ("/v2/a/blobs/sha512:0", ErrorCode.DIGEST_INVALID),
+        (f"/v2/a/blobs/sha512:{'0' * 128}", ErrorCode.BLOB_UNKNOWN),
+        (f"/v2/a/manifests/sha512:{'0' * 128}", ErrorCode.MANIFEST_UNKNOWN),
     ],
 )
 def test_what_cannot_be_routed_says_why(path, code):

@@ -1,5 +1,6 @@
 """The mirror through its real door: every byte that a client sees."""
 
+import json
 from itertools import product
 
 import h11
@@ -14,6 +15,7 @@ from nixeryd.web.ports import Door
 from tests.mirror.conftest import HOST, LAYER, LAYER_DIGEST, TTL, open_mirror, settle
 from tests.upstream.faults import Change, HangUp, Hold, Reply
 from tests.upstream.fixtures import IMAGE
+from tests.upstream.registries import INDEX
 from tests.web.conftest import MemoryControl
 
 HUB = "docker.io"
@@ -252,4 +254,33 @@ async def test_nothing_is_asked_at_the_start(mirror_door, main_door, faults):
 async def test_a_digest_that_is_none_is_an_error_of_the_client(mirror_door, faults):
     answer = await mirror_door.get("/v2/library/hello/manifests/sha256:zz")
     assert (answer.status, answer.code) == (400, "DIGEST_INVALID")
+    assert faults.connections == 0
+
+
+async def test_referrers_are_chosen_by_their_type_here(mirror_door, faults):
+    digest = str(LAYER_DIGEST)
+    listed = [
+        {"mediaType": "m", "digest": digest, "size": 1, "artifactType": kind}
+        for kind in ("sig/x", "sbom/y")
+    ]
+    faults.on("referrers", Reply(body=json.dumps({"manifests": listed}).encode()))
+    path = f"/v2/library/hello/referrers/{digest}?ns=docker.io"
+    answer = await mirror_door.get(path)
+    assert answer.json["manifests"] == listed
+    assert answer.headers["content-type"] == INDEX
+    assert "oci-filters-applied" not in answer.headers
+    answer = await mirror_door.get(f"{path}&artifactType=sig%2Fx")
+    assert answer.json["manifests"] == listed[:1]
+    assert answer.headers["oci-filters-applied"] == "artifactType"
+    faults.on("referrers", Reply(404))
+    assert (await mirror_door.get(path)).status == 404
+
+
+async def test_a_digest_of_another_algorithm_is_not_here(doors, faults):
+    other = "sha512:" + "a" * 128
+    for door, kind in product(doors, ("blobs", "manifests", "referrers")):
+        answer = await door.get(f"/v2/library/hello/{kind}/{other}")
+        assert answer.status == 404
+        answer = await door.get(f"/v2/library/hello/{kind}/{other}0")
+        assert answer.status == 400
     assert faults.connections == 0

@@ -15,6 +15,7 @@ from nixeryd.changes import Changes
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.manifests import MANIFEST_TYPE
+from nixeryd.images.referrers import Referrers
 from nixeryd.images.served import BlobFile, Manifest, TagList
 from nixeryd.live import Live
 from nixeryd.web.app import create_app
@@ -231,6 +232,10 @@ class MemoryRegistry:
         if request.repository not in self.tag_lists:
             raise RegistryError(ErrorCode.NAME_UNKNOWN, "no such repository")
         return TagList(tuple(self.tag_lists[request.repository]))
+
+    async def referrers(self, request, origin):
+        self.asked.append((request, origin))
+        return Referrers()
 
 
 class MemoryArchive:

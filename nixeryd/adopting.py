@@ -49,6 +49,7 @@ def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
         new = Limits(*settings.nix.limits)
         limits.seconds, limits.memory = new.seconds, new.memory
         limits.cache_seconds, limits.builds = new.cache_seconds, new.builds
+        limits.fetching = new.fetching
 
     reloading.on("hosts", take=take_hosts)
     reloading.on("users", take=take_users)
@@ -57,7 +58,7 @@ def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
     reloading.on("nix.timeout", take=take_timeout)
     for name in ("evaluation_timeout", "evaluation_memory", "cache_timeout"):
         reloading.on(f"nix.{name}", take=take_limits)
-    reloading.on("nix.build_limit", take=take_limits)
+    reloading.on("nix.build_limit", "nix.fetch_timeout", take=take_limits)
     reloading.on(
         "nix.max_builds", take=lambda new: builder.turns.set(new.nix.max_builds)
     )

@@ -7,6 +7,7 @@ where it was written. Nixery's own variables keep working.
 import difflib
 import os
 import re
+import sys
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ Layers = Literal["pack", "stream"]  # a copy, or a recipe: made from the store a
 LogLevel = Literal["debug", "info", "warning", "error"]
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
 ENVIRONMENT = "the environment"
+AUTO = "auto"
 COMMAND_LINE = "the command line"
 SOURCE_KINDS = ("path", "git", "channel", "flake")
 SourceName = Annotated[str, msgspec.Meta(pattern=_NAME)]
@@ -120,20 +122,40 @@ class Nix(_Table, frozen=True):
     popularity: str = ""  # a file or URL with Nixery's popularity data
     max_builds: Annotated[int, msgspec.Meta(ge=1)] = 8  # at once; the others wait
     evaluation_timeout: Annotated[int, msgspec.Meta(ge=0)] = 300  # seconds, 0: none
-    evaluation_memory: str | int = 0  # address space of an evaluation, 0: any
+    # Address space of an evaluation, 0 for any; "auto": half of the machine's memory.
+    evaluation_memory: str | int = AUTO
     cache_timeout: Annotated[int, msgspec.Meta(ge=0)] = 60  # seconds without a byte
     build_limit: Annotated[int, msgspec.Meta(ge=0)] = 0  # derivations, 0: any number
+    fetch_timeout: Annotated[int, msgspec.Meta(ge=0)] = 900  # seconds per source, or 0
     keep_roots: bool = True  # let no collection take what a cached image is made of
 
     @property
-    def limits(self) -> tuple[int, int, int, int]:
+    def limits(self) -> tuple[int, int, int, int, int]:
         """What `nix.limits.Limits` is made of: see there. 0 for no limit."""
+        memory = (
+            _half_of_memory()
+            if self.evaluation_memory == AUTO
+            else parse_size(str(self.evaluation_memory))
+        )
         return (
             self.evaluation_timeout,
-            parse_size(str(self.evaluation_memory)),
+            memory,
             self.cache_timeout,
             self.build_limit,
+            self.fetch_timeout,
         )
+
+
+def _half_of_memory() -> int:
+    """Return half of this machine's memory, and 4 GiB at least, in bytes.
+
+    Evaluating packages of nixpkgs takes some 500 MB, and search more; what is reserved
+    and not used counts too. 0 where address space has no limit (macOS).
+    """
+    if sys.platform != "linux":
+        return 0
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(memory // 2, 4 * 2**30)
 
 
 class Settings(_Table, frozen=True):
@@ -315,7 +337,9 @@ def _check(layer: Mapping[str, Any], origin: str) -> None:
         raise ConfigError(f"{origin}: {_explain(str(error))}") from error
     for table, name in _SIZES:
         try:
-            parse_size(str(layer.get(table, {}).get(name, "0")))
+            said = str(layer.get(table, {}).get(name, "0"))
+            if (table, name, said) != ("nix", "evaluation_memory", AUTO):
+                parse_size(said)
         except SizeError as error:
             raise ConfigError(f"{origin}: {table}.{name}: {error}") from error
 

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from nixeryd.config import ConfigError, load_settings
@@ -165,3 +167,13 @@ def test_two_of_nixerys_sources_at_once_are_a_mistake():
     both = {"NIXERY_PKGS_PATH": "/src", "NIXERY_CHANNEL": "nixos-unstable"}
     with pytest.raises(ConfigError, match=r"the environment: .*not path and channel"):
         load_settings(environ=both)
+
+
+def test_an_evaluation_has_a_limit_of_memory_by_default(tmp_path):
+    memory = load_settings(environ={}).nix.limits[1]
+    assert memory >= (4 << 30 if sys.platform == "linux" else 0)
+    for said, meant in (("0", 0), ("'8GB'", 8 * 10**9), ("'auto'", memory)):
+        file = write(tmp_path, f"[nix]\nevaluation_memory = {said}")
+        assert load_settings(file, environ={}).nix.limits[1] == meant
+    variables = {"NIXERYD_NIX_EVALUATION_MEMORY": "auto"}
+    assert load_settings(environ=variables).nix.limits[1] == memory

@@ -10,7 +10,7 @@ what was found in the history of a branch or tag (`history`). What is kept below
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -59,7 +59,7 @@ class Remote:
     offline: Offline
     configured: str = ""
     more: tuple[str, ...] = ()
-    patience: float = float("inf")
+    patience: Callable[[], float] = lambda: float("inf")
     _refs: dict[str, str] = field(default_factory=dict)
     _looked: float = float("-inf")
     _lock: trio.Lock = field(default_factory=trio.Lock)
@@ -102,11 +102,12 @@ class Remote:
 
     @asynccontextmanager
     async def _patiently(self) -> AsyncIterator[None]:
-        with trio.move_on_after(self.patience) as scope:
+        patience = self.patience()  # it may be set anew
+        with trio.move_on_after(patience) as scope:
             yield
         if scope.cancelled_caught:
             raise GitFailed(
-                f"{self.url} takes more than {self.patience:.0f} s to be fetched; if"
+                f"{self.url} takes more than {patience:.0f} s to be fetched; if"
                 " that is how large it is, raise nix.fetch_timeout"
             )
 
@@ -145,6 +146,17 @@ class Remote:
             except GitFailed as error:
                 log.warning("git source out of reach", url=self.url, error=str(error))
         return any(f"{kind}{ref}" in self._refs for kind in OWN)
+
+    async def prove(self, commit: str) -> str:
+        """Return all digits of a commit that a branch or tag contains; fetch no files.
+
+        Raises `NoSuchRef`, `GitFailed`.
+        """
+        async with self._patiently():
+            async with self._lock:
+                await self._prepare()
+                proven = await self._proven(commit)
+            return proven or await self._find(commit)
 
     async def known(self, ref: str) -> str | None:
         """Give the commit that a ref meant when it was last asked for."""

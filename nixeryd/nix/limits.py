@@ -14,18 +14,24 @@ class Limits:
 
     Evaluation: `seconds`, and address space (RLIMIT_AS) in bytes, `memory`. Realising:
     `cache_seconds` without a byte from a binary cache that Nix waits for, and `builds`,
-    how many derivations.
+    how many derivations. Fetching a source: `fetching` seconds.
     """
 
     seconds: int = 0
     memory: int = 0
     cache_seconds: int = 0
     builds: int = 0
+    fetching: int = 0
 
     @property
     def deadline(self) -> float:
         """Seconds from the start of an evaluation to its end by force."""
         return self.seconds or float("inf")
+
+    @property
+    def patience(self) -> float:
+        """Seconds from the start of fetching to its end by force."""
+        return self.fetching or float("inf")
 
     def wrap(self, command: Sequence[str]) -> list[str]:
         """Give the command that runs this one within `memory`."""

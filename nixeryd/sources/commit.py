@@ -13,16 +13,11 @@ from nixeryd.git.repository import NoSuchRef, Repository
 from nixeryd.git.trees import Trees
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
-from nixeryd.nix.evaluate import Evaluation, EvaluationFailed, evaluate
+from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
-from nixeryd.nix.restricted import is_refusal
 from nixeryd.sources.source import State
-
-_RESTRICTED = (
-    "No branch or tag of yours has this commit, so it reads its own files and the store"
-    " only, and fetches and builds nothing while it is evaluated. If you trust it:"
-)
+from nixeryd.sources.vouched import evaluate_vouched
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +75,7 @@ class Commit:
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate the commit's files; raises `RegistryError`."""
         async with self.open() as found:
-            try:
-                return await evaluate(
-                    nix, found, image.packages, image.system, optional=image.optional
-                )
-            except EvaluationFailed as error:
-                if self.to_trust is None or not is_refusal(str(error)):
-                    raise
-                message = f"{error}\n{_RESTRICTED} {self.to_trust}"
-                raise EvaluationFailed(message, error.names) from error
+            return await evaluate_vouched(nix, found, image, self.to_trust)
 
 
 async def commit_at(

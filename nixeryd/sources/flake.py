@@ -211,12 +211,22 @@ class RemoteFlake:
     async def _lock_it(self) -> LockedFlake:
         features = ["--extra-experimental-features", "nix-command flakes"]
         ask = ["flake", "metadata", "--json", "--no-write-lock-file", self.reference]
+        limits = self.nix.limits
+        said = None
         try:
-            said = json.loads(await self.nix.run(["nix", *features, *ask]))
+            with trio.move_on_after(limits.patience):
+                command = ["nix", *features, *ask]
+                said = json.loads(await self.nix.run(command, limits=limits))
         except NixFailed as error:
             told = messages.error_message(error.stderr)
             message = f"the flake {self.reference} cannot be had: {told}"
             raise RegistryError(ErrorCode.DENIED, message) from error
+        if said is None:
+            raise RegistryError(
+                ErrorCode.DENIED,
+                f"the flake {self.reference} takes more than {limits.fetching} s to be"
+                " fetched; if that is how large it is, raise nix.fetch_timeout",
+            )
         # What path: and tarballs lack in their reference is what is in them.
         contents = said["locked"].get("narHash", "")
         reference: str = said["url"]

@@ -23,7 +23,7 @@ from nixeryd.sources.flake import LocalFlake, RemoteFlake
 from nixeryd.sources.git_url import GitUrl
 from nixeryd.sources.source import Configured
 from nixeryd.sources.sources import Sources
-from nixeryd.sources.tarball import Channel
+from nixeryd.sources.tarball import NIXPKGS, Channel
 
 DEMO = "demo"
 _DEMO_ADVICE = (
@@ -69,19 +69,11 @@ class _Opener:
 
     async def _open(self, name: str, said: config.Source) -> Configured:
         if said.git:
-            # By its URL: another one under the same name shares nothing.
-            place = Digest.of(said.git.encode()).hex[:16]
-            remote = Remote(
-                said.git,
-                self.data_dir / "git" / place,
-                self.nix.offline,
-                configured=said.ref,
-                more=said.refs,
-            )
+            remote = self._remote(said.git, said.ref, said.refs)
             return GitUrl(name, remote, said.ref, self.trees)
         if said.channel:
             root = self.data_dir / "gcroots" / f"source-{name}"
-            return Channel(name, said.channel, self.nix, root)
+            return Channel(name, said.channel, self.nix, root, self._remote(NIXPKGS))
         if said.flake and ":" in said.flake:
             return RemoteFlake(name, said.flake, self.nix)
         # Not resolve(): what the user calls it is what messages should say.
@@ -106,6 +98,14 @@ class _Opener:
             allowed,
             label="the demo set" if is_demo else None,
             advice=_DEMO_ADVICE if is_demo else "",
+        )
+
+    def _remote(self, url: str, ref: str = "", more: tuple[str, ...] = ()) -> Remote:
+        # By its URL: another one under the same name shares nothing.
+        place = self.data_dir / "git" / Digest.of(url.encode()).hex[:16]
+        limits = self.nix.limits
+        return Remote(
+            url, place, self.nix.offline, ref, more, patience=lambda: limits.patience
         )
 
     async def _watch(self, name: str, path: Path) -> Checkout:

@@ -1,5 +1,9 @@
 """A channel, a commit of nixpkgs, or any tarball with a package set.
 
+A tag names another channel, or a commit that a branch or tag of nixpkgs contains:
+GitHub gives the archive of any commit that is in a fork or a pull request, too. What
+only a tag names is evaluated restricted.
+
 Nix fetches it, so that it is in the store, and Nix's cache and its time to live
 (`tarball-ttl`, an hour) apply. Its path there says what is in it, which makes it
 the fingerprint; a GC root keeps the last one.
@@ -15,19 +19,26 @@ from pathlib import Path
 
 import trio
 
+from nixeryd.git.command import GitFailed
+from nixeryd.git.remote import Remote
+from nixeryd.git.repository import NoSuchRef, is_commit
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.nix import messages
-from nixeryd.nix.evaluate import Evaluation, evaluate
+from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.sources.deferred import Deferred
 from nixeryd.sources.source import Searchable, State
+from nixeryd.sources.vouched import evaluate_vouched
 
 CHANNELS = "https://channels.nixos.org/{}/nixexprs.tar.xz"
-COMMITS = "https://github.com/NixOS/nixpkgs/archive/{}.tar.gz"
+NIXPKGS = "https://github.com/NixOS/nixpkgs"
+COMMITS = NIXPKGS + "/archive/{}.tar.gz"
 FRESH = 300.0  # seconds until Nix is asked again
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+# https://channels.nixos.org lists them: nixos-25.05-small, nixpkgs-25.05-darwin.
+_CHANNEL = re.compile(r"(?:nixos|nixpkgs)-[a-z0-9]+(?:[.-][a-z0-9]+)*")
 _FETCH = "{ url }: builtins.fetchTarball url"
 
 
@@ -45,6 +56,7 @@ class Unpacked:
     name: str
     path: Path
     called: str = field(compare=False)
+    is_configured: bool = True
 
     async def ready(self) -> "Unpacked":
         """Give itself: it is here."""
@@ -70,14 +82,14 @@ class Unpacked:
     async def open(self) -> AsyncIterator[PackageSet]:
         """Give it as it is in the store."""
         await trio.lowlevel.checkpoint()
-        yield PackageSet(self.path, label=self.called)
+        only = None if self.is_configured else self.path
+        yield PackageSet(self.path, label=self.called, only=only)
 
     async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
         """Evaluate it from the store."""
         async with self.open() as found:
-            return await evaluate(
-                nix, found, image.packages, image.system, optional=image.optional
-            )
+            to_trust = None if self.is_configured else "configure it as a source"
+            return await evaluate_vouched(nix, found, image, to_trust)
 
 
 @dataclass(slots=True, eq=False)
@@ -88,6 +100,7 @@ class Channel:
     channel: str
     nix: Nix
     root: Path
+    nixpkgs: Remote
     _known: dict[str, tuple[float, Path]] = field(default_factory=dict)
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
@@ -113,6 +126,12 @@ class Channel:
                 f"there is no tag {ref!r}: the source {self.name} is {self.channel},"
                 " which has no refs",
             )
+        if not (is_commit(ref) or _CHANNEL.fullmatch(ref)):
+            raise RegistryError(
+                ErrorCode.MANIFEST_UNKNOWN,
+                f"there is no channel {ref!r}: they are called like nixos-unstable. For"
+                f' branches of nixpkgs configure a source with git = "{NIXPKGS}"',
+            )
         return await self._get(ref)
 
     async def revision(self) -> str | None:
@@ -132,7 +151,11 @@ class Channel:
         is_fresh = trio.current_time() - since < FRESH
         if not (is_fresh and await trio.Path(path).exists()):
             return None
-        return Unpacked(self.name, path, f"{self.name} ({channel})")
+        return self._unpacked(channel, path)
+
+    def _unpacked(self, channel: str, path: Path) -> Unpacked:
+        called = f"{self.name} ({channel})"
+        return Unpacked(self.name, path, called, channel == self.channel)
 
     async def _renew(self, channel: str) -> Unpacked:
         async with self._lock:
@@ -140,10 +163,32 @@ class Channel:
                 return known
             path = await self._fetch(channel)
             self._known[channel] = (trio.current_time(), path)
-        return Unpacked(self.name, path, f"{self.name} ({channel})")
+        return self._unpacked(channel, path)
+
+    async def _prove(self, commit: str) -> str:
+        """Return all digits of a commit, if it is one of nixpkgs itself."""
+        try:
+            return await self.nixpkgs.prove(commit)
+        except NoSuchRef as error:
+            raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, str(error)) from error
+        except GitFailed as error:
+            message = f"the source {self.name}: {error}"
+            raise RegistryError(ErrorCode.DENIED, message) from error
 
     async def _fetch(self, channel: str) -> Path:
-        url = tarball_url(channel)
+        place = channel
+        if channel != self.channel and is_commit(channel):
+            place = await self._prove(channel)
+        limits = self.nix.limits
+        with trio.move_on_after(limits.patience):
+            return await self._download(channel, tarball_url(place))
+        raise RegistryError(
+            ErrorCode.DENIED,
+            f"the source {self.name}: {tarball_url(place)} takes more than"
+            f" {limits.fetching} s; if it is that large, raise nix.fetch_timeout",
+        )
+
+    async def _download(self, channel: str, url: str) -> Path:
         ask = ["nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode"]
         try:
             said = await self.nix.run([*ask, "--expr", _FETCH, "--argstr", "url", url])

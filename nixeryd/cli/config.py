@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nixeryd.cli.main import settings_options
+from nixeryd.cli.terminal import style
 
 _WIDE = 44
 
@@ -53,7 +54,7 @@ def show(
         return
     for name, value, origin in rows:  # lines that could stand in config.toml
         line = f"{name} = {_toml(value)}"
-        note = click.style(f"# {origin}", dim=origin == "default", fg="cyan")
+        note = style(f"# {origin}", dim=origin == "default", fg="cyan")
         click.echo(f"{line:<44}{note}" if len(line) < _WIDE else f"{line}  {note}")
 
 

@@ -10,6 +10,7 @@ import trio
 
 from nixeryd.cli.main import FAILED, settings_options
 from nixeryd.cli.running import ask_running
+from nixeryd.cli.terminal import style
 from nixeryd.config import ConfigError, Settings, load_settings
 from nixeryd.doctor.building import check_building
 from nixeryd.doctor.engines import check_engines
@@ -102,12 +103,12 @@ def _targets(settings: Settings) -> Targets:
 
 def _show(finding: Finding) -> None:
     sign, colour = _SIGNS[finding.level]
-    mark = click.style(sign, fg=colour)
+    mark = style(sign, fg=colour)
     first, *rest = finding.text.splitlines() or [""]
     click.echo(f"{mark}  {finding.check:<10} {first}")
     _indent(rest)
     if finding.advice:
-        _indent([click.style(f"→ {finding.advice}", bold=True)])
+        _indent([style(f"→ {finding.advice}", bold=True)])
 
 
 def _indent(lines: Iterable[str]) -> None:

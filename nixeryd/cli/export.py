@@ -53,9 +53,9 @@ def _write(client: Client, name: str, out: BinaryIO) -> int:
 
 
 def _pull(client: Client, name: str) -> None:
-    from rich.console import Console  # noqa: PLC0415  slow
+    from nixeryd.cli.console import PlainConsole  # noqa: PLC0415  slow
 
-    with Console(stderr=True).status(f"pulling {name}"):
+    with PlainConsole(stderr=True).status(f"pulling {name}"):
         for event in client.follow("/api/v1/pull", {"names": [name]}):
             if event["type"] in ("error", "failed"):
                 raise NixerydError(event["message"])

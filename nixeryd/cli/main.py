@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from nixeryd import __version__
+from nixeryd.cli import terminal
 from nixeryd.cli.commands import COMMANDS
 from nixeryd.images.errors import NixerydError
 
@@ -79,6 +80,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command; an error that a person can act on is one line."""
+    terminal.install()
     # https://no-color.org; without it click looks for a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     try:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import click
 
 from nixeryd.cli.main import FAILED, settings_options
+from nixeryd.images.plaintext import one_line
 
 
 @click.command()
@@ -36,7 +37,7 @@ def search(
     if as_json:
         click.echo(json.dumps(found, indent=2))
     elif found:
-        click.echo("\n".join(_lines(found)))
+        click.echo("\n".join(map(one_line, _lines(found))))
     else:
         click.echo(f"no package has {' and '.join(terms)} in its name", err=True)
     return 0 if found else FAILED

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nixeryd.cli.main import settings_options
+from nixeryd.cli.terminal import raw
 
 if TYPE_CHECKING:
     from nixeryd.config import Settings
@@ -71,9 +72,10 @@ def serve(
         flags |= {"source": "nixpkgs", "sources": {"nixpkgs": {"path": str(nixpkgs)}}}
     load = partial(load_settings, config, flags=flags)
     reloading = Reloading(load(), load)
+    stream = raw(sys.stderr)
 
     def use(settings: "Settings") -> None:
-        set_up_logging(settings.log_format, settings.log_level)
+        set_up_logging(settings.log_format, settings.log_level, stream)
 
     use(reloading.settings)
     reloading.on("log_format", "log_level", take=use)

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from nixeryd import paths
+from nixeryd.cli.terminal import style
 from nixeryd.config import load_settings
 from nixeryd.images.errors import NixerydError
 from nixeryd.service import files, launchd, systemd
@@ -47,7 +48,7 @@ def install(config: Path | None, *, dry_run: bool) -> int:
     plan = _plan(config)
     if dry_run:
         for path, text in plan.files.items():
-            click.secho(f"# {path}", bold=True)
+            click.echo(style(f"# {path}", bold=True))
             click.echo(text)
         return 0
     files.write(plan.files)

@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from nixeryd.cli.terminal import style
 from nixeryd.config import load_settings
 from nixeryd.setup import files, recipes
 from nixeryd.setup.engines import Machine
@@ -183,7 +184,7 @@ def _change(answers: _Answers, recipe: Recipe, targets: Targets) -> None:
     else:
         edits = recipe.edits()
         for warning in (*_taken(targets), *recipe.warnings):
-            click.secho(f"warning: {warning}", fg="yellow", err=True)
+            click.echo(style(f"warning: {warning}", fg="yellow"), err=True)
     if not edits:
         click.echo("nothing to undo" if answers.undo else "already set up")
         return
@@ -238,7 +239,7 @@ def _show(edits: Sequence[Edit]) -> None:
     for edit in edits:
         for row in _diff(edit):
             is_name = row.startswith(("---", "+++"))
-            click.secho(row, fg=colours.get(row[:1]), bold=is_name or None)
+            click.echo(style(row, fg=colours.get(row[:1]), bold=is_name or None))
 
 
 def _diff(edit: Edit) -> list[str]:
@@ -253,10 +254,7 @@ def _diff(edit: Edit) -> list[str]:
     diff = difflib.unified_diff(
         rows(edit.before), rows(edit.after), old, new, lineterm=""
     )
-    # What a file says to the terminal is for reading only.
-    return [
-        "".join(c if c.isprintable() or c in "\t\n" else "?" for c in r) for r in diff
-    ]
+    return list(diff)
 
 
 def _next(steps: Sequence[str]) -> None:

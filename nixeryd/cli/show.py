@@ -11,6 +11,7 @@ import msgspec
 from nixeryd.api.images import ImageDetails, TagBuild
 from nixeryd.cli.ages import render_age
 from nixeryd.cli.main import settings_options
+from nixeryd.images.plaintext import one_line
 from nixeryd.images.sizes import render_size
 
 
@@ -35,7 +36,7 @@ def show(
         click.echo(json.dumps(found, indent=2))
         return
     details = msgspec.convert(found, ImageDetails)
-    click.echo("\n".join(_lines(details)))
+    click.echo("\n".join(map(one_line, _lines(details))))
 
 
 def _lines(details: ImageDetails) -> Iterator[str]:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+from nixeryd.cli.console import PlainConsole
 from nixeryd.cli.show_fetch import ShowFetch
 from nixeryd.cli.show_work import Work
 from nixeryd.images.names import is_thin
@@ -29,7 +29,7 @@ def show_builds(
 
     `on_the_way` to something else: on stderr, and no word about the end.
     """
-    console = Console(highlight=False, stderr=on_the_way)
+    console = PlainConsole(highlight=False, stderr=on_the_way)
     shows: dict[str, _Show | ShowFetch] = {}
     ended: dict[str, bool] = {}
     status = console.status("asking the daemon")
@@ -54,7 +54,9 @@ def show_builds(
 class _Show:
     """One image's build."""
 
-    def __init__(self, console: Console, status: Status, name: str, host: str) -> None:
+    def __init__(
+        self, console: PlainConsole, status: Status, name: str, host: str
+    ) -> None:
         self._console = console
         self._status = status
         self._name = name

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import (
@@ -17,13 +16,17 @@ from rich.progress import (
 )
 from rich.status import Status
 
+from nixeryd.cli.console import PlainConsole
+
 _SHORT = len("sha256:") + 12
 
 
 class ShowFetch:
     """One image's arrival. `status` is shown while there are no bars."""
 
-    def __init__(self, console: Console, status: Status, name: str, host: str) -> None:
+    def __init__(
+        self, console: PlainConsole, status: Status, name: str, host: str
+    ) -> None:
         self._console = console
         self._status = status
         self._name = name

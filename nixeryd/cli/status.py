@@ -9,6 +9,7 @@ import click
 from nixeryd.cli.ages import render_age
 from nixeryd.cli.main import settings_options
 from nixeryd.cli.show_work import render_transfer
+from nixeryd.cli.terminal import style
 from nixeryd.images.sizes import render_size
 
 _DOORS = (("main", "registry"), ("mirror", "mirror"), ("admin", "admin"))
@@ -68,7 +69,7 @@ def _render(found: dict[str, Any]) -> str:
         for one in found["downloads"]
     ]
     rows += [("failed", _warn(_failure(one))) for one in found["failures"]]
-    return "\n".join(f"{click.style(f'{n:<10}', dim=True)}{text}" for n, text in rows)
+    return "\n".join(f"{style(f'{n:<10}', dim=True)}{text}" for n, text in rows)
 
 
 def _at(addresses: list[str]) -> str:
@@ -86,15 +87,13 @@ def _source(name: str, path: str, revision: str | None, **more: Any) -> str:
 
 
 def _warn(text: str) -> str:
-    return click.style(text, fg="yellow")
+    return style(text, fg="yellow")
 
 
 def _failure(failure: dict[str, Any]) -> str:
-    # What a build says may hold anything: no control characters.
     first = failure["message"].partition("\n")[0]
-    plain = "".join(char if char.isprintable() else "?" for char in first)
     image = f"{failure['repository']}:{failure['tag']}"
-    return f"{image}, {render_age(failure['since'])}: {plain}"
+    return f"{image}, {render_age(failure['since'])}: {first}"
 
 
 def _work(build: dict[str, Any]) -> str:

@@ -40,9 +40,9 @@ def verify(
 
 def _follow(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
     """Show how far it is, on a terminal only; give the result."""
-    from rich.console import Console  # noqa: PLC0415  slow
+    from nixeryd.cli.console import PlainConsole  # noqa: PLC0415  slow
 
-    with Console(stderr=True).status("reading") as status:
+    with PlainConsole(stderr=True).status("reading") as status:
         for event in events:
             match msgspec.convert(event, Checking | Checked):
                 case Checking(done, total):

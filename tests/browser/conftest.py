@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.browser.site import Site
 from tests.e2e.conftest import need
 
+REBOUND = ("evil.example", "rebound.example", "host.docker.internal")
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -23,7 +24,7 @@ FLAGS = (
     "--no-first-run",
     "--disable-quic",
     "--disable-sync",
-    "--host-resolver-rules=MAP evil.example 127.0.0.1",
+    f"--host-resolver-rules={','.join(f'MAP {name} 127.0.0.1' for name in REBOUND)}",
 )
 CHROMIUM = "/usr/bin/chromium"
 

@@ -27,7 +27,7 @@ class Site:
             "NIXERYD_TEST_GATE": str(self._gates),
             "NIXERYD_TEST_SALT": uuid4().hex,
         }
-        self.port = 0
+        self.port = self.mirror_port = 0
         self._process = None
 
     def start(self) -> None:
@@ -37,6 +37,8 @@ class Site:
         )
         ready = self._process.wait_for_line(r"docker run .*localhost:(\d+)/")
         self.port = self.port or int(ready[1])
+        mirror = self._process.wait_for_line(r"^mirror +http://127\.0\.0\.1:(\d+)$")
+        self.mirror_port = int(mirror[1])
 
     def stop(self) -> None:
         assert self._process.end() == 0, self._process

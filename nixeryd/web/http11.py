@@ -90,11 +90,18 @@ class Http11(H11Protocol):
         match event:
             case FileData():
                 await self._send_file(event)
-            case Response() if self._is_last or self.context.terminated.is_set():
+            case Response() if self._ends_with_this:
                 headers = [*event.headers, (b"connection", b"close")]
                 await super().stream_send(replace(event, headers=headers))
             case _:
                 await super().stream_send(event)
+
+    @property
+    def _ends_with_this(self) -> bool:
+        # What of a request was not read would be taken for the next one, so the
+        # connection is closed; who is not told would use it again (RFC 9112, 9.3).
+        unread = self.connection.their_state is h11.SEND_BODY
+        return self._is_last or unread or self.context.terminated.is_set()
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         # Headers go with what follows: one write, and the client wakes up once.

@@ -256,3 +256,24 @@ async def test_a_defect_is_told_as_json_and_without_its_insides(main, registry, 
     assert b"insides" not in answer.body
     assert "insides" in caplog.text
     assert answer.headers["docker-distribution-api-version"] == "registry/2.0"
+
+
+@pytest.mark.parametrize("length", ["content-length: 7", "transfer-encoding: chunked"])
+async def test_who_is_answered_before_its_body_was_read_is_told_to_leave(main, length):
+    """Go's clients use the connection again otherwise, and fail with EOF."""
+    async with await main.connect() as client:
+        await client.send(
+            f"PUT /v2/git/manifests/x HTTP/1.1\r\nhost: localhost\r\n{length}\r\n\r\n"
+        )
+        answer = await client.answer()
+        assert (answer.status, answer.headers["connection"]) == (405, "close")
+        assert await client.rest() == b""
+
+
+async def test_who_has_sent_it_all_may_stay(main):
+    put = "PUT /v2/git/manifests/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n"
+    async with await main.connect() as client:
+        await client.send(f"{put}\r\n{{}}{put}connection: close\r\n\r\n{{}}")
+        answers = await client.rest()
+    assert answers.count(b"HTTP/1.1 405 ") == 2
+    assert answers.lower().count(b"connection: close") == 1

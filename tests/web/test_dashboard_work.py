@@ -21,6 +21,6 @@ def test_downloads_have_a_total_a_speed_and_an_end():
     )
     page = Pages(Assets())._templates.from_string(WORK).render(build=build)
     assert "12 of 45" in page
-    assert "63.0 MB of 163 MB, 12.5 MB/s, 8 s left" in page
+    assert "63.0 MB of 163 MB, 12.5 MB/s, 8.0 s left" in page
     assert 'max="163000000" value="63000000"' in page
     assert "2.00 kB of 5.00 kB, 700 B/s" in page

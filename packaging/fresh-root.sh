@@ -10,19 +10,23 @@ say() { printf '=== %s\n' "$*"; }
 # ---- outside: make the root ---------------------------------------------------
 
 # make_root ROOT [PACKAGES]: what is essential in a Debian, and PACKAGES (a,b,c).
+# $suite names another release than this machine's; its mirrors are asked for that one.
 make_root() {
-    local root=$1 include=${2:+--include=$2} suite uri codename component origin mirror=
+    local root=$1 include=${2:+--include=$2} own uri codename component origin mirror=
     # shellcheck disable=SC2016  # apt's variables, not the shell's
     local columns='$(REPO_URI) $(CODENAME) $(COMPONENT) $(ORIGIN)'
     # shellcheck source=/dev/null
-    suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:?not a Debian}")
+    own=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:?not a Debian}")
+    local suite=${suite:-$own}
     while read -r uri codename component origin; do
         case $codename/$origin in
-            "$suite"*/Debian | "$suite"*/Ubuntu) ;;
+            "$own"*/Debian | "$own"*/Ubuntu) ;;
             *) continue ;;
         esac
-        [ "$codename" != "$suite" ] || mirror=$uri
-        printf 'deb %s %s %s\n' "$uri" "$codename" "$component"
+        [ "$codename" != "$own" ] || mirror=$uri
+        # bookworm-security becomes trixie-security; sid is never updated beside itself.
+        [ "$suite" != sid ] || [ "$codename" = "$own" ] || continue
+        printf 'deb %s %s %s\n' "$uri" "$suite${codename#"$own"}" "$component"
     done < <(apt-get indextargets --format "$columns" 'Created-By: Packages' | sort -u) \
         >"$root.sources"
     say "debootstrap $suite"
@@ -37,7 +41,7 @@ make_root() {
         [ ! -e "$file" ] || cp -rL --parents "$file" "$root"
     done
     # The machine's certificates under another name, so that the root's own are missing.
-    [ -z "${PIP_CERT:-}" ] || cp -L "$PIP_CERT" "$root/root/host-ca.crt"
+    [ -z "${PIP_CERT:-}" ] || install -m 644 "$PIP_CERT" "$root/host-ca.crt"
 }
 
 # ---- inside: the namespaces' first process --------------------------------------
@@ -69,7 +73,24 @@ fresh_environment() {
     for name in $(compgen -e | grep -E '^PIP_|_proxy$|_PROXY$' || true); do
         fresh+=("$name=${!name}")
     done
-    [ ! -e /root/host-ca.crt ] || fresh+=(PIP_CERT=/root/host-ca.crt)
+    [ ! -e /host-ca.crt ] || fresh+=(PIP_CERT=/host-ca.crt)
+}
+
+# Makes a user called dev, and a nix-daemon of root's that builds for it, as an ordinary
+# multi-user installation has. From then on "${fresh[@]}" is that user.
+become_user() {
+    local number
+    groupadd --system nixbld
+    for number in 1 2 3 4; do
+        useradd --system --gid nixbld --groups nixbld --no-create-home \
+            --home-dir /var/empty --shell /usr/sbin/nologin "nixbld$number"
+    done
+    useradd --create-home --shell /bin/bash dev
+    "${fresh[@]}" nix-daemon >/var/log/nix-daemon.log 2>&1 &
+    # Its socket is there once it answers; this asks until then.
+    until [ -S /nix/var/nix/daemon-socket/socket ]; do sleep 0.1; done
+    fresh=(setpriv --reuid=dev --regid=dev --init-groups
+        "${fresh[@]}" HOME=/home/dev)
 }
 
 # shellcheck disable=SC2016,SC2034  # Python, which asks for a manifest

@@ -3,6 +3,7 @@
 #
 #   packaging/setup.sh run     the daemon in .venv, Nix
 #   packaging/setup.sh test    also the test tools, and the clients that tests drive
+#   packaging/setup.sh programs    what only root can install of these, for another user
 #
 # What is there already is left alone: a second call does nothing and says nothing.
 # Only git, make and python3 are assumed. Packages are installed as root only; for
@@ -11,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-goal=${1:?usage: packaging/setup.sh run|test}
+goal=${1:?usage: packaging/setup.sh run|test|programs}
 venv=.venv
 
 say() { printf 'set-up: %s\n' "$*" >&2; }
@@ -73,13 +74,17 @@ python=$(find_python) || {
     can_install && apt_install python3.11-venv && python=python3.11
 } || die "Python 3.11 or later is needed: install it, or say where it is (PYTHON=/path/to/python3)"
 
-make_venv() {
+install_venv_module() {
     local version
     version=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
     if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         can_install || die "Python's venv module is incomplete: apt-get install $version-venv"
         apt_install "$version-venv" || apt_install python3-venv || exit 1
     fi
+}
+
+make_venv() {
+    install_venv_module
     say "making $venv with $("$python" --version)"
     "$python" -m venv --clear $venv
 }
@@ -172,5 +177,10 @@ case $goal in
         install_clients
         install_python_packages
         ;;
-    *) die "usage: packaging/setup.sh run|test" ;;
+    programs)
+        install_nix
+        install_clients
+        install_venv_module
+        ;;
+    *) die "usage: packaging/setup.sh run|test|programs" ;;
 esac

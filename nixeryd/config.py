@@ -20,6 +20,7 @@ from nixeryd import paths
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.logins import refuse_login
 from nixeryd.images.sizes import SizeError, parse_size
+from nixeryd.networking import Network, Upstream
 from nixeryd.ownership import anyone_can_write, user_ids
 
 Compression = Literal["none", "gzip", "zstd"]
@@ -74,13 +75,6 @@ class Source(_Table, frozen=True):
             raise ValueError("ref goes with git; a tag names the ref of a checkout")
         if self.refs and not (self.path or self.git):
             raise ValueError("refs goes with path and git")
-
-
-class Upstream(_Table, frozen=True):
-    """Another registry that is mirrored."""
-
-    url: str = ""  # "": the well-known address, or https:// and the name
-    credentials: Literal["anonymous", "docker"] = "anonymous"
 
 
 # Mirrored without being configured.
@@ -178,6 +172,7 @@ class Settings(_Table, frozen=True):
         "nano",
     )
     nix_prefixes: tuple[str, ...] = ("shell", "nix")
+    network: Network = Network()
     cache: Cache = Cache()
     nix: Nix = Nix()
     data_dir: str = ""  # "": the user's data directory
@@ -350,15 +345,8 @@ def _explain(message: str) -> str:
         return message.replace("$.", "").replace("`$`", "the top level")
     name, table = unknown.group(1), unknown.group(2) or ""
     known = sorted({part for where, _ in _options(Settings) for part in where})
-    known += [
-        *SOURCE_KINDS,
-        "ref",
-        "refs",
-        "url",
-        "credentials",
-        "sources",
-        "upstreams",
-    ]
+    known += [*SOURCE_KINDS, "ref", "refs", "sources", "upstreams"]
+    known += Upstream.__struct_fields__
     near = difflib.get_close_matches(name, known, n=1)
     where = f" in [{table}]" if table else ""
     hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -39,7 +39,7 @@ from nixeryd.lifecycle import ask_for_time, end_when_idle, open_ending
 from nixeryd.live import Live
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.prefetch import Prefetch
-from nixeryd.mirror.sources import open_upstreams
+from nixeryd.mirror.sources import open_upstreams, read_network
 from nixeryd.nix.installation import open_nix
 from nixeryd.nix.limits import Limits
 from nixeryd.nix.roots import Roots, of_manifest
@@ -135,7 +135,11 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
         )
         place = settings.nix.popularity
         popularity = Popularity(
-            place, places.root / "popularity.json", nix, workshop.use_popularity
+            place,
+            places.root / "popularity.json",
+            nix,
+            workshop.use_popularity,
+            read_network(settings),
         )
         popularity.load()
         uses = Uses(index, blobs.leases)

@@ -18,6 +18,7 @@ from nixeryd.images.closures import PathInfo
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix.closure import query_store
 from nixeryd.nix.process import Nix
+from nixeryd.upstream import DIRECT, Outgoing
 from nixeryd.upstream.document import fetch_document
 
 STORE = "store"
@@ -45,12 +46,18 @@ class Popularity:
     """
 
     def __init__(
-        self, place: str, file: Path, nix: Nix, take: Callable[[dict[str, int]], None]
+        self,
+        place: str,
+        file: Path,
+        nix: Nix,
+        take: Callable[[dict[str, int]], None],
+        outgoing: Outgoing = DIRECT,
     ) -> None:
         self._place = place
         self._file = file
         self._nix = nix
         self._take = take
+        self._outgoing = outgoing
         self._is_missing = False
 
     def load(self) -> None:
@@ -103,7 +110,9 @@ class Popularity:
                 f" {self._place} cannot be fetched"
             )
         try:
-            text = await fetch_document(self._place, limit=_LIMIT)
+            text = await fetch_document(
+                self._place, limit=_LIMIT, outgoing=self._outgoing
+            )
         except ValueError as error:
             raise PopularityError(f"nix.popularity: {error}") from error
         return _parse(text, self._place)

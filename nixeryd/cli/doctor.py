@@ -1,6 +1,7 @@
 """`nixeryd doctor`: what is wrong with this machine, and what to type about it."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,12 +17,17 @@ from nixeryd.doctor.building import check_building
 from nixeryd.doctor.engines import check_engines
 from nixeryd.doctor.findings import Finding, Level, broken, note, ok
 from nixeryd.doctor.host import check_host
-from nixeryd.doctor.network import check_upstreams
+from nixeryd.doctor.network import (
+    check_security,
+    check_upstreams,
+    check_way,
+    environment_of,
+)
 from nixeryd.doctor.ports import check_ports
 from nixeryd.doctor.users import check_users
 from nixeryd.setup.engines import Machine
 from nixeryd.setup.errors import SetupError
-from nixeryd.setup.targets import UPSTREAMS, Targets, parse_address
+from nixeryd.setup.targets import Targets, parse_address
 
 _SIGNS = {
     Level.OK: ("ok    ", "green"),
@@ -81,16 +87,16 @@ def _examine(
         yield from check_engines(Machine.this(), _targets(settings))
     except SetupError as error:
         yield note("engine", str(error))
+    yield from check_security(settings)
+    environ = environment_of(pid) if pid else None
+    yield from check_way(settings, environ, os.environ)
     if not network:
         return
     if settings.offline:
         yield note("upstream", "not asked: offline = true in the configuration")
         return
-    own = {
-        name: upstream.url or f"https://{name}"
-        for name, upstream in settings.upstreams.items()
-    }
-    yield from check_upstreams({**UPSTREAMS, **own})
+    # As the daemon that runs would, if there is one.
+    yield from trio.run(check_upstreams, settings, environ or os.environ)
 
 
 def _targets(settings: Settings) -> Targets:

@@ -1,5 +1,6 @@
 """`nixeryd serve`: be the daemon."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -62,6 +63,7 @@ def serve(
 
     from nixeryd.config import load_settings  # noqa: PLC0415
     from nixeryd.daemon import run_daemon  # noqa: PLC0415
+    from nixeryd.images.proxies import as_environment  # noqa: PLC0415
     from nixeryd.logs import set_up_logging  # noqa: PLC0415
     from nixeryd.reload import Reloading  # noqa: PLC0415
 
@@ -79,6 +81,9 @@ def serve(
 
     use(reloading.settings)
     reloading.on("log_format", "log_level", take=use)
+    # Before anything is started: git, Nix and credential helpers ask by the same way.
+    network = reloading.settings.network
+    os.environ.update(as_environment(network.proxy, network.no_proxy))
     trio.run(run_daemon, reloading, _announce)
 
 

@@ -40,6 +40,10 @@ class Locality(Enum):
     PRIVATE = "private"
     GLOBAL = "global"
 
+    def is_reachable_from(self, home: "Locality | None") -> bool:
+        """Tell whether an upstream at `home` may send us here."""
+        return self is Locality.GLOBAL or self is home
+
 
 def locality(address: str) -> Locality:
     """Tell how near an IP address is; ValueError if it is none.
@@ -63,8 +67,22 @@ def address_allowed(address: str, home: Locality | None) -> bool:
 
     Global addresses always; others only where the upstream itself is.
     """
-    there = locality(address)
-    return there is Locality.GLOBAL or there is home
+    return locality(address).is_reachable_from(home)
+
+
+def name_locality(host: str) -> Locality:
+    """Tell how near a host is as far as its name says, which nobody resolves here.
+
+    A name that only a local network knows is private.
+    """
+    name = host.lower().rstrip(".").strip("[]")
+    try:
+        return locality(name)
+    except ValueError:
+        if name == "localhost" or name.endswith(".localhost"):
+            return Locality.LOOPBACK
+        is_inside = "." not in name or name.endswith((".local", ".internal"))
+        return Locality.PRIVATE if is_inside else Locality.GLOBAL
 
 
 def realm_allowed(
@@ -112,10 +130,7 @@ def is_near(url: str) -> bool:
     """
     parts = _split(url)
     host = "" if parts is None else (parts.hostname or "")
-    try:
-        return locality(host) is not Locality.GLOBAL
-    except ValueError:
-        return "." not in host or host.endswith((".localhost", ".local", ".internal"))
+    return name_locality(host) is not Locality.GLOBAL
 
 
 def same_origin(one: str, other: str) -> bool:

@@ -11,6 +11,7 @@ MARK = "Written by `nixeryd service install`; `nixeryd service uninstall` remove
 # network and we look at it. Not NIX_CONFIG: it may hold access tokens.
 _KEPT = {
     "DOCKER_CONFIG",
+    "GIT_SSL_CAINFO",
     "LOCALE_ARCHIVE",
     "NIX_CONF_DIR",
     "NIX_PATH",
@@ -21,6 +22,7 @@ _KEPT = {
     "NIX_TIMEOUT",
     "NIX_USER_CONF_FILES",
     "PATH",
+    "SSL_CERT_DIR",
     "SSL_CERT_FILE",
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",

@@ -1,8 +1,15 @@
 """Other registries, as a client sees them. The only importer of httpx."""
 
 from nixeryd.upstream.blobs import BlobStream
+from nixeryd.upstream.certificates import Contexts, load_contexts
 from nixeryd.upstream.client import Upstream, open_upstream
-from nixeryd.upstream.credentials import LoginSource, anonymous, docker_login
+from nixeryd.upstream.credentials import (
+    LoginSource,
+    anonymous,
+    docker_login,
+    file_login,
+    helper_login,
+)
 from nixeryd.upstream.errors import (
     UpstreamBroken,
     UpstreamDenied,
@@ -13,15 +20,19 @@ from nixeryd.upstream.errors import (
     answer_of,
 )
 from nixeryd.upstream.manifests import FetchedManifest, ManifestHead
+from nixeryd.upstream.outgoing import DIRECT, Outgoing, read_outgoing
 from nixeryd.upstream.pace import Pace
 from nixeryd.upstream.ratelimit import RateLimit
 from nixeryd.upstream.tags import TagsPage
 
 __all__ = [
+    "DIRECT",
     "BlobStream",
+    "Contexts",
     "FetchedManifest",
     "LoginSource",
     "ManifestHead",
+    "Outgoing",
     "Pace",
     "RateLimit",
     "TagsPage",
@@ -35,5 +46,9 @@ __all__ = [
     "anonymous",
     "answer_of",
     "docker_login",
+    "file_login",
+    "helper_login",
+    "load_contexts",
     "open_upstream",
+    "read_outgoing",
 ]

@@ -7,7 +7,6 @@ keep, and for how long, is not known here.
 https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull
 """
 
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import quote, urlencode
@@ -21,8 +20,13 @@ from nixeryd.images.trust import same_origin
 from nixeryd.images.via import render_via
 from nixeryd.upstream.blobs import BlobStream, read_extent
 from nixeryd.upstream.bodies import open_body, read_body
+from nixeryd.upstream.certificates import Contexts
 from nixeryd.upstream.credentials import LoginSource, anonymous
-from nixeryd.upstream.errors import UpstreamBroken, UpstreamUnreachable
+from nixeryd.upstream.errors import (
+    UpstreamBroken,
+    UpstreamDenied,
+    UpstreamUnreachable,
+)
 from nixeryd.upstream.exchange import Exchange, Question
 from nixeryd.upstream.manifests import (
     ACCEPT,
@@ -33,7 +37,8 @@ from nixeryd.upstream.manifests import (
     check_manifest,
     check_media_type,
 )
-from nixeryd.upstream.network import open_client, transport_errors
+from nixeryd.upstream.network import transport_errors
+from nixeryd.upstream.outgoing import DIRECT, Outgoing, open_client
 from nixeryd.upstream.pace import Pace
 from nixeryd.upstream.ratelimit import RateLimit
 from nixeryd.upstream.referrers import (
@@ -46,7 +51,7 @@ from nixeryd.upstream.tags import MAX_TAGS, TagsPage, read_tags
 from nixeryd.upstream.tokens import Authorizer
 
 # Seconds for all of an answer that is no blob, with its logins, redirects and repeats:
-# each piece in its time (network.TIMEOUT) could go on for ever.
+# each piece in its time (Outgoing.read_timeout) could go on for ever.
 WHOLE = 300
 
 
@@ -54,10 +59,17 @@ class Upstream:
     """One upstream registry. Any number of tasks may ask at the same time."""
 
     def __init__(
-        self, name: str, url: str, exchange: Exchange, via: tuple[str, ...]
+        self,
+        name: str,
+        url: str,
+        exchange: Exchange,
+        via: tuple[str, ...],
+        *,
+        is_anonymous: bool = True,
     ) -> None:
         self.name = name
         self.url = url.rstrip("/")
+        self._is_anonymous = is_anonymous
         self._exchange = exchange
         self._via = via
 
@@ -65,7 +77,13 @@ class Upstream:
         """Give the same client, for what other nixeryds asked us for."""
         if not via:
             return self
-        return Upstream(self.name, self.url, self._exchange, (*via, *self._via))
+        return Upstream(
+            self.name,
+            self.url,
+            self._exchange,
+            (*via, *self._via),
+            is_anonymous=self._is_anonymous,
+        )
 
     def __repr__(self) -> str:
         return f"<Upstream {self.name}>"
@@ -74,6 +92,28 @@ class Upstream:
     def rate_limit(self) -> RateLimit | None:
         """What the upstream last said about our quota, if it ever did."""
         return self._exchange.rate_limit
+
+    async def check(self) -> bool:
+        """Ask whether it is a registry (GET /v2/), and tell whether it lets us in.
+
+        False: it wants a login, and none is configured.
+
+        https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#determining-support
+
+        Raises:
+            UpstreamError: it is none, it cannot be reached, or it refuses our login.
+
+        """
+        question = Question("GET", f"{self.url}/v2/", "", "/v2/", self._headers())
+        try:
+            async with self._ask_in_time(question):
+                return True
+        except UpstreamDenied as error:
+            if self._is_anonymous:
+                return False
+            raise UpstreamDenied(
+                self.name, f"does not let us in with the login for it: {error.reason}"
+            ) from error
 
     async def head_manifest(
         self, repository: str, reference: Digest | str
@@ -236,12 +276,13 @@ async def open_upstream(  # noqa: PLR0913  by keyword, with defaults
     login: LoginSource = anonymous,
     via: str = "nixeryd",
     pace: Pace | None = None,
-    certificates: ssl.SSLContext | None = None,
+    outgoing: Outgoing = DIRECT,
+    contexts: Contexts | None = None,
 ) -> AsyncIterator[Upstream]:
     """Open the upstream called `name` (`docker.io`) at `url`. Connects to nothing.
 
     `via` should be unique to this daemon: its own requests are known by it.
-    `certificates`: whom to trust; by default, whom the system trusts.
+    `contexts`: whom to trust; by default, whom the system trusts.
 
     Raises:
         ValueError: `url` is no `http(s)://host[:port]`, or holds a user name.
@@ -249,6 +290,14 @@ async def open_upstream(  # noqa: PLR0913  by keyword, with defaults
     """
     pace = pace or Pace()
     url = _registry_url(name, url)
-    async with open_client(name, url, via=via, context=certificates) as client:
+    async with open_client(
+        name, url, via=via, outgoing=outgoing, contexts=contexts
+    ) as client:
         authorizer = Authorizer(name, url, client, login, pace)
-        yield Upstream(name, url, Exchange(name, client, authorizer, pace), (via,))
+        yield Upstream(
+            name,
+            url,
+            Exchange(name, client, authorizer, pace),
+            (via,),
+            is_anonymous=login is anonymous,
+        )

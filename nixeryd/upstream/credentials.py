@@ -1,7 +1,8 @@
-"""Whose name we pull under: nobody's, or what `docker login` stored.
+"""Whose name we pull under: nobody's, what `docker login` stored, or one of our own.
 
-Law: nothing is read before an upstream asks for it; a helper that is missing or fails
-is logged and means "anonymous", never an error. Secrets have no repr.
+Law: nothing is read before an upstream asks for it. With what `docker login` stored, a
+helper that is missing or fails is logged and means "anonymous"; a login that was
+configured for this upstream and cannot be read is an error. Secrets have no repr.
 
 https://docs.docker.com/reference/cli/docker/login/#credential-stores
 https://github.com/docker/docker-credential-helpers#development
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 import trio
+
+from nixeryd.upstream.errors import UpstreamDenied
 
 if TYPE_CHECKING:
     import subprocess
@@ -74,6 +77,45 @@ def docker_login(registry: str) -> LoginSource:
         return await _ask(helper, registry)
 
     return look_up
+
+
+def file_login(registry: str, username: str, password_file: Path) -> LoginSource:
+    """Log in with a password that lies in a file; a line break after it is no part.
+
+    The file is read each time, so that a new password needs no restart.
+    """
+
+    async def read() -> Login:
+        try:
+            password = await trio.Path(password_file).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not text in UTF-8"
+            raise UpstreamDenied(
+                registry, f"its password_file {password_file} cannot be read: {reason}"
+            ) from error
+        password = password.rstrip("\r\n")
+        if not password:
+            raise UpstreamDenied(
+                registry, f"its password_file {password_file} is empty"
+            )
+        return Login(username, password)
+
+    return read
+
+
+def helper_login(registry: str, helper: str) -> LoginSource:
+    """Ask `docker-credential-HELPER`, whatever Docker's configuration says."""
+
+    async def ask() -> Login:
+        login = await _ask(helper, registry)
+        if login is None:
+            raise UpstreamDenied(
+                registry,
+                f"docker-credential-{helper} gives no login for it (the log says why)",
+            )
+        return login
+
+    return ask
 
 
 def _config_file() -> Path:

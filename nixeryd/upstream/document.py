@@ -5,10 +5,11 @@ import secrets
 import httpx
 
 from nixeryd.upstream.errors import UpstreamBroken, UpstreamNotFound
-from nixeryd.upstream.network import open_client, transport_errors
+from nixeryd.upstream.network import transport_errors
+from nixeryd.upstream.outgoing import DIRECT, Outgoing, open_client
 
 
-async def fetch_document(url: str, *, limit: int) -> bytes:
+async def fetch_document(url: str, *, limit: int, outgoing: Outgoing = DIRECT) -> bytes:
     """Give what is at an http or https URL, `limit` bytes at most.
 
     Redirects are followed, though never to this machine or its network from
@@ -22,7 +23,8 @@ async def fetch_document(url: str, *, limit: int) -> bytes:
         raise ValueError(f"{url} is no http or https URL")
     host = address.netloc.decode("ascii")
     body = bytearray()
-    async with open_client(host, url, via=f"nixeryd-{secrets.token_hex(4)}") as client:
+    via = f"nixeryd-{secrets.token_hex(4)}"
+    async with open_client(host, url, via=via, outgoing=outgoing) as client:
         with transport_errors(host, "fetching a document"):
             async with client.stream("GET", address, follow_redirects=True) as answer:
                 if answer.status_code == httpx.codes.NOT_FOUND:

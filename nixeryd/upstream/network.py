@@ -5,40 +5,26 @@ differently the second time gains nothing; and names that are known to lead insi
 are not even connected to. Each upstream has a pool of its own: a connection that one
 upstream may use is never handed to another.
 
-No proxies, no cookies, no redirects by the library, nothing of the environment but
-the certificate store's own variables.
+No cookies, no redirects by the library, and nothing of the environment but what
+`Outgoing` was made of and the certificate store's own variables.
 """
 
-import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import httpcore
 import httpx
 import trio
 
-import nixeryd
 from nixeryd.images.trust import Locality, address_allowed, locality
 from nixeryd.upstream.errors import UpstreamBroken, UpstreamUnreachable
 
-# Seconds: 10 to connect, 60 for each chunk; none for the whole, blobs are large.
-TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)
-CONNECTIONS = 32
-KEPT_ALIVE = 8
-KEPT_SECONDS = 30.0
 # Bytes.
 READ = 256 * 1024
-_PORTS = {"http": 80, "https": 443}
 
-# They log whole URLs (INFO) and headers (DEBUG): signatures and tokens.
-for _talkative in ("httpx", "httpcore"):
-    logging.getLogger(_talkative).setLevel(logging.WARNING)
-
-_SocketOption = (
+SocketOption = (
     tuple[int, int, int]
     | tuple[int, int, bytes | bytearray]
     | tuple[int, int, None, int]
@@ -64,7 +50,7 @@ class AddressGuard(httpcore.AsyncNetworkBackend):
         port: int,
         timeout: float | None = None,  # noqa: ASYNC109  httpcore's interface
         local_address: str | None = None,
-        socket_options: Iterable[_SocketOption] | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect, or raise UpstreamBroken if the host is at a refused address."""
         own = (host, port) == self._own
@@ -84,7 +70,7 @@ class AddressGuard(httpcore.AsyncNetworkBackend):
             with trio.move_on_after(1, shield=True):
                 await stream.aclose()
             raise
-        return _LargeReads(stream)
+        return LargeReads(stream)
 
     def _settle(self, found: Locality) -> None:
         """Note where the upstream is, which its own resolver may change at will."""
@@ -115,7 +101,7 @@ async def _resolve(host: str, port: int, seconds: float | None) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
-class _LargeReads(httpcore.AsyncNetworkStream):
+class LargeReads(httpcore.AsyncNetworkStream):
     """Takes more from the socket at once than the 64 KiB that httpcore asks for.
 
     Each piece of a body costs some 100 µs, whatever its size. (Through TLS the pieces
@@ -144,60 +130,6 @@ class _LargeReads(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> object:
         return self._stream.get_extra_info(info)
-
-
-class _GuardedTransport(httpx.AsyncHTTPTransport):
-    """httpx's transport with our backend, for which it has no argument."""
-
-    def __init__(self, guard: AddressGuard, context: ssl.SSLContext) -> None:
-        super().__init__(verify=context, trust_env=False)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=CONNECTIONS,
-            max_keepalive_connections=KEPT_ALIVE,
-            keepalive_expiry=KEPT_SECONDS,
-            network_backend=guard,
-        )
-
-
-@asynccontextmanager
-async def open_client(
-    upstream: str, url: str, *, via: str, context: ssl.SSLContext | None = None
-) -> AsyncIterator[httpx.AsyncClient]:
-    """Open a pool of connections for the upstream at `url`. Connects to nothing yet.
-
-    `via` is our pseudonym in the `Via` header, by which a daemon that was made its
-    own upstream knows its own requests (RFC 9110, 7.6.3).
-    """
-    home = httpx.URL(url)
-    port = home.port or _PORTS.get(home.scheme, 0)
-    guard = AddressGuard(upstream, home.raw_host.decode("ascii"), port)
-    async with httpx.AsyncClient(
-        transport=_GuardedTransport(guard, context or system_certificates()),
-        headers={
-            "User-Agent": f"nixeryd/{nixeryd.__version__}",
-            # Digests are of the bytes as stored: nobody may compress on the way.
-            "Accept-Encoding": "identity",
-            "Via": f"1.1 {via}",
-        },
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        timeout=TIMEOUT,
-        follow_redirects=False,
-        trust_env=False,
-    ) as client:
-        yield client
-
-
-@cache
-def system_certificates() -> ssl.SSLContext:
-    """Give the system's certificate store (a company's own CA is in there), or httpx's.
-
-    OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR.
-    """
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile or paths.capath:
-        return ssl.create_default_context()
-    return httpx.create_ssl_context(trust_env=False)
 
 
 @contextmanager

@@ -138,8 +138,11 @@ class Authorizer:
 def _scope(bearer: Bearer, repository: str) -> str:
     """Choose the scope: ours, unless the registry has no repositories in its scopes.
 
-    (Amazon's public registry asks for `aws`.)
+    (Amazon's public registry asks for `aws`.) Without a repository there is none, as
+    when `docker login` tries a password.
     """
+    if not repository:
+        return bearer.scope or ""
     if bearer.scope and not bearer.scope.startswith("repository:"):
         return bearer.scope
     return f"repository:{repository}:pull"

@@ -82,7 +82,8 @@ class TokenService:
     def _request(
         self, realm: httpx.URL, service: str | None, scope: str, login: Login | None
     ) -> httpx.Request:
-        asked = {"scope": scope} | ({"service": service} if service else {})
+        asked = {"scope": scope, "service": service or ""}
+        asked = {name: value for name, value in asked.items() if value}
         if login is not None and login.identity_token:
             form = asked | {
                 "grant_type": "refresh_token",

@@ -1,14 +1,13 @@
-import httpx
 import pytest
 import trio
 
 from nixeryd.images.digests import Digest
 from nixeryd.upstream import (
+    Outgoing,
     UpstreamBroken,
     UpstreamDenied,
     UpstreamNotFound,
     UpstreamUnreachable,
-    network,
     open_upstream,
 )
 from tests.upstream.faults import Change, FaultServer, Hold, Reply
@@ -216,12 +215,12 @@ async def test_a_url_may_have_a_path_and_a_slash(faults, pace):
         assert (await upstream.tags("a/b")).names == ("t",)
 
 
-async def test_silence_is_unreachable_and_not_repeated(
-    faults, pace, waits, monkeypatch
-):
-    monkeypatch.setattr(network, "TIMEOUT", httpx.Timeout(10, read=0))
+async def test_silence_is_unreachable_and_not_repeated(faults, pace, waits):
+    impatient = Outgoing(read_timeout=0)
     faults.on("", Hold())
-    async with open_upstream("hub.test", faults.url, pace=pace) as upstream:
+    async with open_upstream(
+        "hub.test", faults.url, pace=pace, outgoing=impatient
+    ) as upstream:
         with pytest.raises(UpstreamUnreachable, match=r"^hub\.test: timed out while"):
             await upstream.head_manifest(REPOSITORY, "latest")
     assert waits.seconds == []

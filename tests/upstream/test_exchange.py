@@ -17,6 +17,7 @@ from nixeryd.upstream import (
     UpstreamUnreachable,
     open_upstream,
 )
+from nixeryd.upstream.certificates import Contexts
 from nixeryd.upstream.credentials import Login
 from tests.upstream.faults import FaultServer, HangUp, Reply
 from tests.upstream.fixtures import IMAGE
@@ -236,7 +237,7 @@ async def test_https_with_a_trusted_certificate(secure, authority, pace):
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     async with open_upstream(
-        "hub.test", secure.url, pace=pace, certificates=trusting
+        "hub.test", secure.url, pace=pace, contexts=Contexts(trusting, trusting)
     ) as upstream:
         assert await pull(upstream) == LAYER
 
@@ -253,7 +254,7 @@ async def test_https_never_goes_back_to_http(secure, authority, faults, pace):
     authority.configure_trust(trusting)
     secure.on("", Reply(307, {"Location": faults.url + SIGNED}))
     async with open_upstream(
-        "hub.test", secure.url, pace=pace, certificates=trusting
+        "hub.test", secure.url, pace=pace, contexts=Contexts(trusting, trusting)
     ) as upstream:
         with pytest.raises(UpstreamBroken, match="from HTTPS back to HTTP"):
             await pull(upstream)

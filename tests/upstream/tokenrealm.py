@@ -17,8 +17,14 @@ from tests.upstream.faults import FaultServer, Hold, Reply, Request
 class TokenRealm:
     """Gives tokens to anybody, or to `login` alone; the gate asks for one per scope."""
 
-    def __init__(self, login: tuple[str, str] | None = None) -> None:
-        self.server = FaultServer()
+    def __init__(
+        self,
+        login: tuple[str, str] | None = None,
+        server: FaultServer | None = None,
+        url: str | None = None,
+    ) -> None:
+        self.server = server or FaultServer()
+        self._url = url
         self.server.on("/token", self._issue)
         self.hold = Hold()
         """A rule for `server.on`, at hand."""
@@ -32,7 +38,7 @@ class TokenRealm:
 
     @property
     def realm(self) -> str:
-        return f"{self.server.url}/token"
+        return self._url or f"{self.server.url}/token"
 
     def gate(self, request: Request) -> Reply | None:
         """Let a request with a token for its repository pass, challenge others."""

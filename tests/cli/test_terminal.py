@@ -70,7 +70,15 @@ STATUS = {
     "data_dir": EVIL,
     "nix": EVIL,
     "upstreams": [],
-    "builds": [{"repository": EVIL, "tag": EVIL, "seconds": 1.0, "queued": False}],
+    "builds": [
+        {
+            "repository": EVIL,
+            "tag": EVIL,
+            "seconds": 1.0,
+            "queued": False,
+            "phase": EVIL,
+        }
+    ],
     "downloads": [],
 }
 FAILURES = [{"repository": EVIL, "tag": EVIL, "since": 0.0, "message": EVIL}]

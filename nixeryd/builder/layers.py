@@ -121,6 +121,7 @@ class Layers:
                 layer.digest,
                 partial(self._commit, staged, packed),
                 partial(self._index.add_layer, key, layer, paths),
+                kind="layer",
                 limiter=self._committers,
             )
         LAYERS.inc("packed")

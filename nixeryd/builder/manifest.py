@@ -63,12 +63,13 @@ async def write_manifest(  # noqa: PLR0913  what an image is made of
     lease.add(Digest.of(config))
     lease.add(Digest.of(manifest))
 
-    for body in (config, manifest):
+    for kind, body in (("config", config), ("manifest", manifest)):
         await publish(
             blobs,
             digest := Digest.of(body),
             partial(blobs.put, body),
             partial(index.add_blob, digest, len(body)),
+            kind=kind,
         )
     return StoredManifest(
         digest=Digest.of(manifest),

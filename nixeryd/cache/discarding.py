@@ -45,7 +45,8 @@ class Discarding:
         digests = list(map(Digest.parse, blobs))
         self.blobs.require_discardable(digests)  # else rows would go for nothing
         forget = partial(self._forget, manifests, unneeded=unneeded)
-        names, trash = withdraw(self.blobs, digests, forget)
+        why = "not needed" if unneeded else "damaged"
+        names, trash = withdraw(self.blobs, digests, forget, why=why)
         for name in names:
             self.on_forgotten(name)
         for digest in manifests:

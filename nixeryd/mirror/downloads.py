@@ -156,6 +156,7 @@ class Downloads:
                 download.digest,
                 partial(staged.commit, download.digest),
                 partial(self._mirrored.add_blob, download.digest, staged.size),
+                kind="mirrored blob",
             )
             download.succeed(path)
             for other in self.running():

@@ -218,6 +218,7 @@ class Manifests:
                 fetched.digest,
                 partial(self._blobs.put, fetched.body),
                 partial(self._index.add_mirrored, place, manifest, len(fetched.body)),
+                kind="mirrored manifest",
             )
 
     def _fall_back(

@@ -22,10 +22,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="torture-") as place:
         run = partial(torture, Path(place), chosen.seed, chosen.rounds, say=_say)
         ledger, counts = trio.run(run)
-    print(f"\nseed: {chosen.seed}, {counts}")
+    print(f"\nseed: {chosen.seed}, rounds: {ledger.rounds}, {counts}")
     for loss in ledger.losses[:20]:
         print(f"LOST {loss}")
-    return 1 if ledger.losses else 0
+    return 1 if ledger.losses or ledger.rounds < chosen.rounds else 0
 
 
 def _say(line: str) -> None:

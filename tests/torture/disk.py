@@ -1,13 +1,16 @@
 """A disk that can lose its power: `lossyfs`, mounted in a process of its own."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ctypes.util import find_library
 from pathlib import Path
 
+from nixeryd.orphans import MARK
 from tests.e2e.processes import Process, environment
 
 _ROOT = Path(__file__).parents[2]
@@ -44,15 +47,39 @@ class LossyDisk:
         return server
 
     def cut_power(self) -> None:
-        """Lose what is not safe, and come back."""
+        """Lose what is not safe, and come back; nothing that used it lives on."""
+        _kill_those_of(self._mountpoint)
         self.unmount()
         self._cuts += 1
         self._server = self._mount()
 
     def unmount(self) -> None:
         # What a killed daemon left running may have a file open for a moment.
-        subprocess.run(["fusermount3", "-u", "-z", self._mountpoint], check=True)
-        assert self._server.wait() == 0, self._server
+        done = subprocess.run(
+            ["fusermount3", "-u", "-z", self._mountpoint],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        code = self._server.wait()
+        if done.returncode or code:
+            raise RuntimeError(
+                f"the disk's server ended with {code}, fusermount3 with"
+                f" {done.returncode} ({done.stderr.strip()}): {self._server}"
+            )
+
+
+def _kill_those_of(data: Path) -> None:
+    """Kill what a daemon of this data directory has left running."""
+    mark = f"{MARK}={data.resolve()}".encode()
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it is gone
+            process = os.pidfd_open(int(place.name))
+            try:
+                if mark in (place / "environ").read_bytes().split(b"\0"):
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+            finally:
+                os.close(process)
 
 
 @contextmanager
@@ -61,5 +88,8 @@ def lossy_disk(mountpoint: Path, seed: int | None = None) -> Iterator[LossyDisk]
     disk = LossyDisk(mountpoint, seed)
     try:
         yield disk
-    finally:
-        disk.unmount()
+    except BaseException:
+        with suppress(RuntimeError):  # it may be why
+            disk.unmount()
+        raise
+    disk.unmount()

@@ -4,7 +4,20 @@ A name's bytes are the same at any time, whether they come from the cache, from 
 build or from the upstream. Whoever pulls tells the ledger, which tells what differs.
 """
 
+import re
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+LAST = 8
+"""Lines of what was done to a blob that is lost."""
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
+_DEED = re.compile("blob published|blobs are withdrawn|a blob was damaged|evicted")
+
+
+def _plain(line: str, deed: re.Match[str]) -> str:
+    """Shorten a line that names many blobs to what a reader needs of it."""
+    return re.sub(" +", " ", line[max(0, deed.start() - 40) :])
 
 
 @dataclass
@@ -25,6 +38,9 @@ class Ledger:
     # Rotten, and evicted before anybody saw it: a power cut may bring these back.
     unseen: set[str] = field(default_factory=set)
     losses: list[str] = field(default_factory=list)
+    rounds: int = 0
+    # What the daemons did to the cache, as their logs tell it.
+    story: deque[str] = field(default_factory=lambda: deque(maxlen=50_000))
 
     def note(self, name: str, digest: str) -> None:
         """Take in a pull that was whole."""
@@ -34,8 +50,18 @@ class Ledger:
             self.lose(f"{name} was {before} and is {digest}")
 
     def lose(self, what: str) -> None:
-        """Take in what should never be."""
-        self.losses.append(what)
+        """Take in what should never be, with what was last done to its blobs."""
+        told = [what]
+        for digest in dict.fromkeys(_DIGEST.findall(what)):
+            known = [line for line in self.story if digest in line]
+            told += [f"    {line}" for line in known[-LAST:]]
+        self.losses.append("\n".join(told))
+
+    def hear(self, lines: Iterable[str]) -> None:
+        """Take in what a daemon said of the cache in this round."""
+        for line in lines:
+            if (found := _DEED.search(line)) is not None:
+                self.story.append(f"round {self.rounds}: {_plain(line, found)}")
 
     def counts(self, faults: int) -> str:
         """Tell how it went, in one line."""

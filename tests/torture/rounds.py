@@ -8,6 +8,9 @@ next start what had been pulled is pulled again and must be the same bytes.
 import hashlib
 import random
 import re
+import shutil
+import tempfile
+import traceback
 from collections.abc import Callable, Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -41,13 +44,31 @@ async def torture(
     ledger = Ledger()
     async with open_world(place, seed) as world:
         with _disk(place / "data", seed) as disk:
-            for number in range(rounds):
-                await _round(world, disk, ledger, random.Random(f"{seed} {number}"))
-                say(f"{number + 1}/{rounds} {ledger.counts(world.lies.told)}")
-                if ledger.losses:
-                    break
-            await _end(world, ledger)
+            try:
+                for number in range(rounds):
+                    await _round(world, disk, ledger, random.Random(f"{seed} {number}"))
+                    ledger.rounds += 1
+                    say(f"{number + 1}/{rounds} {ledger.counts(world.lies.told)}")
+                    if ledger.losses:
+                        break
+                await _end(world, ledger)
+            except Exception as error:  # noqa: BLE001  it is no pass
+                told = "".join(traceback.format_exception(error))
+                ledger.lose(f"the torture itself broke off: {told}")
+            if ledger.losses:
+                keep(place)
         return ledger, ledger.counts(world.lies.told)
+
+
+def keep(place: Path) -> None:
+    """Copy what a loss may be understood from: the disk goes with the torture."""
+    kept = Path(tempfile.mkdtemp(prefix="torture-lost-"))
+    try:
+        sockets = shutil.ignore_patterns("*.sock")
+        shutil.copytree(place, kept / "place", symlinks=True, ignore=sockets)
+    except (OSError, shutil.Error) as error:
+        print(f"not all could be kept: {error}")
+    print(f"what is left is in {kept}")
 
 
 def _disk(place: Path, seed: int) -> AbstractContextManager[LossyDisk | None]:
@@ -78,13 +99,14 @@ async def _round(
         bury(daemon.data, ledger.unseen)
     else:
         ledger.kills += 1
+    ledger.hear(daemon.process.lines)
     ledger.evicted += len(re.findall(r"\bevicted\b", daemon.process.output))
     ledger.builds += len(re.findall(r"\bcached=False\b", daemon.process.output))
     for line in re.findall(r".*\ba blob was damaged\b.*", daemon.process.output):
         if not any(digest in line for digest in rotten):
             ledger.lose(f"found rotten, and nobody had it rot: {line}")
-    if "Traceback" in daemon.process.output:
-        ledger.lose(f"a traceback: {daemon.process.output[-3000:]}")
+    if (at := daemon.process.output.find("Traceback")) >= 0:
+        ledger.lose(f"a traceback: {daemon.process.output[max(0, at - 500) :][:6000]}")
     for what in broken(daemon.data):
         ledger.lose(f"after a {'power cut' if is_cut else 'kill'}: {what}")
     for what in lost_pins(

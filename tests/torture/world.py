@@ -107,7 +107,12 @@ class World:
             self.place,
             flag,
             prefix=self.prefix,
-            environ={"NIX_CONFIG": NO_SANDBOX, **environ},
+            # At debug it tells of each blob that comes and goes.
+            environ={
+                "NIX_CONFIG": NO_SANDBOX,
+                "NIXERYD_LOG_LEVEL": "debug",
+                **environ,
+            },
         )
         return Daemon(0, self.place, process)
 

@@ -268,12 +268,3 @@ async def test_who_is_answered_before_its_body_was_read_is_told_to_leave(main, l
         answer = await client.answer()
         assert (answer.status, answer.headers["connection"]) == (405, "close")
         assert await client.rest() == b""
-
-
-async def test_who_has_sent_it_all_may_stay(main):
-    put = "PUT /v2/git/manifests/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n"
-    async with await main.connect() as client:
-        await client.send(f"{put}\r\n{{}}{put}connection: close\r\n\r\n{{}}")
-        answers = await client.rest()
-    assert answers.count(b"HTTP/1.1 405 ") == 2
-    assert answers.lower().count(b"connection: close") == 1

@@ -28,6 +28,7 @@ from nixeryd.cache.scrubbing import Scrubber
 from nixeryd.images.descriptors import Platform
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
+from nixeryd.images.logins import mask, mask_all
 from nixeryd.images.routes import Nix, Upstream
 from nixeryd.keeper import Keeper
 from nixeryd.live import Live
@@ -102,7 +103,7 @@ class Control:
             "tells_users": self._tells_users(),
             "source": {
                 "name": self._source.name,
-                "path": self._source.place,
+                "path": mask(self._source.place),
                 "revision": await self._source.revision(),
                 "state": self._source.watch,
             },
@@ -130,7 +131,7 @@ class Control:
             "upstreams": [
                 {
                     "name": upstream.name,
-                    "url": upstream.url,
+                    "url": mask(upstream.url),
                     "rate_limit": upstream.rate_limit and asdict(upstream.rate_limit),
                 }
                 for upstream in self._mirror.upstreams
@@ -147,8 +148,9 @@ class Control:
         }
 
     def settings(self) -> Mapping[str, object]:
-        """Give the settings in force by their names."""
-        return flatten(self._reloading.settings)
+        """Return the settings in force by their names, without secrets."""
+        shown: dict[str, object] = mask_all(flatten(self._reloading.settings))
+        return shown
 
     def reload(self) -> Mapping[str, object]:
         """Read the configuration again; raises `ConfigError` and changes nothing."""
@@ -238,7 +240,7 @@ class Control:
         frozen = await self._popularity.renew()
         log.info("renewed the popularity", origin=frozen.origin)
         top = most_popular(frozen.counts, 10)
-        return {"origin": frozen.origin, "names": len(frozen.counts), "top": top}
+        return {"origin": mask(frozen.origin), "names": len(frozen.counts), "top": top}
 
     async def set_offline(self, *, offline: bool) -> None:
         """Never touch the network from now on, or do again."""

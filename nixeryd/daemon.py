@@ -33,6 +33,7 @@ from nixeryd.control import Control
 from nixeryd.doors import name_addresses, open_doors, own_address, own_hosts
 from nixeryd.images.descriptors import Platform
 from nixeryd.images.errors import NixerydError
+from nixeryd.images.logins import mask
 from nixeryd.images.names import NamePolicy
 from nixeryd.keeper import Keeper
 from nixeryd.lifecycle import ask_for_time, end_when_idle, open_ending
@@ -280,7 +281,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                             peers=peers[door],
                         )
                     )
-                notify("READY=1", f"STATUS=Serving {sources.default.place}")
+                notify("READY=1", f"STATUS=Serving {mask(sources.default.place)}")
                 on_ready(
                     Ready(
                         source=sources.default,

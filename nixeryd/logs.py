@@ -1,4 +1,7 @@
-"""Logging: structlog and the standard library's loggers, in one shape on stderr."""
+"""Logging: structlog and the standard library's loggers, in one shape on stderr.
+
+No line shows a secret that a URL holds.
+"""
 
 import logging
 import sys
@@ -8,6 +11,7 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
+from nixeryd.images.logins import mask
 from nixeryd.images.plaintext import indented
 
 
@@ -44,7 +48,7 @@ def set_up_logging(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.dict_tracebacks if log_format == "json" else _plain,
-            renderer,
+            lambda *record: mask(str(renderer(*record))),
         ],
     )
     handler = logging.StreamHandler(stream)

@@ -21,6 +21,7 @@ from nixeryd.config import (
     load_settings,
     read_layers,
 )
+from nixeryd.images.logins import mask_all
 
 DEFAULT = "default"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # of TOML
@@ -40,7 +41,7 @@ def explain_settings(
     environ: Mapping[str, str] = os.environ,
     flags: Mapping[str, Any] | None = None,
 ) -> list[Setting]:
-    """Give all settings as `load_settings` does; raises `ConfigError` as it does."""
+    """Return all settings, for people to read; raises `ConfigError`."""
     settings = load_settings(file, environ, flags)
     variables = {_dotted(w): name for name, w, _ in from_environment(environ)}
     origins: dict[str, str] = {}
@@ -54,13 +55,13 @@ def explain_settings(
             else:
                 origins[name] = origin
     return [
-        Setting(name, value, origins.get(name, DEFAULT))
+        Setting(name, mask_all(value), origins.get(name, DEFAULT))
         for name, value in flatten(settings).items()
     ]
 
 
 def flatten(settings: Settings) -> dict[str, object]:
-    """Give the settings by their names, as JSON values."""
+    """Return the settings by their names, as JSON values, secrets included."""
     plain = msgspec.to_builtins(settings)
     return {_dotted(where): value for where, value in _leaves(plain, ())}
 

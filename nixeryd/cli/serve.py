@@ -10,6 +10,7 @@ import click
 
 from nixeryd.cli.main import settings_options
 from nixeryd.cli.terminal import raw
+from nixeryd.images.logins import mask
 
 if TYPE_CHECKING:
     from nixeryd.config import Settings
@@ -118,7 +119,7 @@ def _announce(ready: "Ready") -> None:
     host = ready.listen[0].replace("127.0.0.1", "localhost")
     lines = [
         f"serving   http://{host}",
-        f"source    {ready.source.name}: {ready.source.place}{revision}",
+        f"source    {ready.source.name}: {mask(ready.source.place)}{revision}",
         f"data      {ready.data_dir}",
         f"try       docker run -it --rm {host}/shell/python3",
     ]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nixeryd.images.logins import mask
+
 
 class Level(StrEnum):
     """How much it matters."""
@@ -24,14 +26,14 @@ class Finding:
 
 def ok(check: str, text: str) -> Finding:
     """Say that something is as it should be."""
-    return Finding(check, Level.OK, text)
+    return Finding(check, Level.OK, mask(text))
 
 
 def note(check: str, text: str, advice: str = "") -> Finding:
     """Say that something could be better."""
-    return Finding(check, Level.NOTE, text, advice)
+    return Finding(check, Level.NOTE, mask(text), mask(advice))
 
 
 def broken(check: str, text: str, advice: str = "") -> Finding:
     """Say that something will not work."""
-    return Finding(check, Level.BROKEN, text, advice)
+    return Finding(check, Level.BROKEN, mask(text), mask(advice))

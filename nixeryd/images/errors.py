@@ -10,14 +10,20 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-co
 from enum import StrEnum
 from typing import ClassVar
 
+from nixeryd.images.logins import mask_all
+
 
 class NixerydError(Exception):
     """Root of all errors that a person can act on; str() is one clear message.
 
-    One that `is_passing` may be over any moment, though its source is the same.
+    No secret that a URL may hold is in it (`mask`). One that `is_passing` may be over
+    any moment, though its source is the same.
     """
 
     is_passing: ClassVar[bool] = False
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*map(mask_all, words))
 
 
 class ErrorCode(StrEnum):
@@ -56,8 +62,8 @@ class RegistryError(NixerydError):
     def __init__(self, code: ErrorCode, message: str, detail: object = None) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
-        self.detail = detail
+        self.message: str = mask_all(message)
+        self.detail = mask_all(detail)
 
     @property
     def status(self) -> int:

@@ -137,7 +137,7 @@ async def test_why_a_build_failed_is_heard(  # noqa: PLR0917  fixtures
 
 
 async def test_why_an_evaluation_failed_is_heard(user_nix, source, system):
-    with pytest.raises(EvaluationFailed, match=r"asserting .*1 == 2") as caught:
+    with pytest.raises(EvaluationFailed, match=r"(?s)asserting .*1 == 2") as caught:
         await evaluate(user_nix, source, ["asserting"], system)
     assert f"at {source}:13:15" in caught.value.message
 

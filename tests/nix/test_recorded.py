@@ -1,15 +1,20 @@
 """What other versions of Nix print: a directory of recorded output for each.
 
-A new version is a new directory in `recorded/`; what is in it is tried by its name.
+A new version is a new directory in `recorded/`, which `tests/nix/recorder.py` fills;
+what is in it is tried by its name.
 """
 
 import json
+import re
 import signal
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from nixeryd.nix.caches import CacheFailed
 from nixeryd.nix.closure import parse_path_info
 from nixeryd.nix.evaluate import ResolvedPackage
 from nixeryd.nix.listener import Listener
@@ -17,6 +22,7 @@ from nixeryd.nix.plan import Planned
 from nixeryd.nix.progress import DownloadStopped
 from nixeryd.nix.realise import BuildFailed
 from nixeryd.nix.reasons import explain
+from nixeryd.nix.storedb import read_closure
 from nixeryd.nix.transfers import Transferred
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -75,6 +81,48 @@ def test_downloads_have_a_total_from_the_start(file):
     assert moved[-1].done > 50e6, "most of these lines were left out of the record"
     stopped = [event for event in events if isinstance(event, DownloadStopped)]
     assert len(stopped) == 45
+
+
+@pytest.mark.parametrize("file", recorded("cache-*.stderr"))
+def test_a_cache_that_fails_is_named(file):
+    listener, _ = listen(file)
+    failure = listener.failure()
+    assert isinstance(failure, CacheFailed)
+    assert failure.cache.startswith("http://127.0.0.1:")
+    assert failure.is_passing
+    assert "setting" not in failure.message
+    assert "read-log" not in failure.message
+
+
+@pytest.mark.parametrize("file", recorded("realise-dry-run.txt"))
+def test_a_plan_is_read(file):
+    listener, _ = listen(file)
+    assert (listener.planned.builds, listener.planned.downloads) == (0, 45)
+    assert listener.planned.download_size == pytest.approx(170_950_000, rel=1e-3)
+
+
+@pytest.mark.parametrize("file", recorded("db-schema.sql"))
+def test_the_database_is_read(file, tmp_path):
+    database = tmp_path / "db" / "db.sqlite"
+    database.parent.mkdir()
+    (database.parent / "schema").write_text("10")
+    statements = re.split(r"(?m)^(?=CREATE )", file.read_text())
+    with closing(sqlite3.connect(database)) as db:
+        for statement in statements:
+            if "sqlite_sequence" not in statement:
+                db.execute(statement or "SELECT 1")
+        for number, name in enumerate("ab", 1):
+            row = (number, f"/nix/store/{name}", f"sha256:{'0' * 64}", 120)
+            db.execute(
+                "INSERT INTO ValidPaths (id, path, hash, registrationTime, narSize)"
+                " VALUES (?, ?, ?, 0, ?)",
+                row,
+            )
+        db.execute("INSERT INTO Refs VALUES (1, 2)")
+        db.commit()
+    closure = read_closure(database, ["/nix/store/a"])
+    assert closure is not None
+    assert closure["/nix/store/a"].references == ("/nix/store/b",)
 
 
 @pytest.mark.parametrize("file", recorded("path-info-*.json"))

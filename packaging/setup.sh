@@ -145,7 +145,7 @@ install_nix() {
 install_clients() {
     local wanted package failed=()
     mapfile -t wanted < <(missing skopeo=skopeo podman=podman runc=runc \
-        dockerd=docker.io docker=docker.io docker-registry=docker-registry \
+        dockerd=docker.io docker-registry=docker-registry \
         ip=iproute2 systemd-analyze=systemd mandoc=mandoc man=man-db \
         chromium=chromium fusermount3=fuse3 \
         "/usr/lib/$(uname -m)-linux-gnu/libatomic.so.1=libatomic1" \
@@ -167,6 +167,13 @@ install_clients() {
         say "not installed, so tests that need them are skipped: ${failed[*]}"
 }
 
+# Since Debian 13 docker.io has no command line; before, nothing else has one.
+install_docker_cli() {
+    if have dockerd && ! have docker && can_install; then
+        apt_install docker-cli || say "not installed, so tests that need it are skipped: docker-cli"
+    fi
+}
+
 case $goal in
     run)
         install_nix
@@ -175,11 +182,13 @@ case $goal in
     test)
         install_nix
         install_clients
+        install_docker_cli
         install_python_packages
         ;;
     programs)
         install_nix
         install_clients
+        install_docker_cli
         install_venv_module
         ;;
     *) die "usage: packaging/setup.sh run|test|programs" ;;

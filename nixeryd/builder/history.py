@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from nixeryd.api.builds import Failure
+from nixeryd.directories import list_names
 
 KEPT = 50
 _NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
@@ -81,7 +82,8 @@ class History:
 
     def _names(self) -> list[str]:
         # Names begin with the time.
-        found = (path.stem for path in self._directory.glob("*.json"))
+        files = list_names(self._directory)
+        found = (name.removesuffix(".json") for name in files if name.endswith(".json"))
         return sorted((name for name in found if _NAME.fullmatch(name)), reverse=True)
 
     def _write(self, name: str, data: bytes) -> None:

@@ -22,6 +22,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from nixeryd.directories import list_names
+from nixeryd.images.errors import NixerydError
+
 _PREFIX: Final = "build-"
 _OWNER: Final = "image.json"
 _NO_TAG: Final = ""
@@ -48,7 +51,8 @@ class Roots:
         self._directory = directory
         self._keep = keep
         self._kept: dict[Owner, Path] = {}
-        for roots in directory.glob(_PREFIX + "*"):
+        for name in _list(directory):
+            roots = directory / name
             owner = _owner(roots)
             if (
                 owner
@@ -111,6 +115,17 @@ class Roots:
         """Let Nix collect what was kept for an image, if anything was."""
         if roots := self._kept.pop(owner, None):
             _remove(roots)
+
+
+def _list(directory: Path) -> list[str]:
+    try:
+        found = list_names(directory)
+    except OSError as error:
+        # Taken for empty, all that is cached would lose its protection.
+        raise NixerydError(
+            f"{directory} cannot be read: {error.strerror}; mend its permissions"
+        ) from error
+    return [name for name in found if name.startswith(_PREFIX)]
 
 
 def _owner(roots: Path) -> Owner | None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from nixeryd.directories import list_names
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.retention import Blob
@@ -45,6 +46,7 @@ class StoreUnusableError(NixerydError):
 
 _STRETCH = 8 << 20  # bytes that a disk writes in one go
 _HEX = re.compile("[0-9a-f]{64}")
+_PART = re.compile(r"[0-9a-f]{2}")  # the directories that blobs lie in
 _UNUSABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -222,13 +224,14 @@ class Blobs:
 
     def scan(self, part: str | None = None) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
         """Find all blobs, or a part of them: their digests' text, and their files."""
-        all_parts = self._directory.glob("[0-9a-f][0-9a-f]")
-        for directory in [self._directory / part] if part else all_parts:
+        parts = [part] if part else list_names(self._directory)
+        for name in filter(_PART.fullmatch, parts):
+            directory = self._directory / name
             with suppress(FileNotFoundError), os.scandir(directory) as entries:
                 for entry in entries:
-                    name = entry.name.removesuffix(ENDING)
-                    if _HEX.fullmatch(name):  # not foreign
-                        yield f"sha256:{name}", entry
+                    digits = entry.name.removesuffix(ENDING)
+                    if _HEX.fullmatch(digits):  # not foreign
+                        yield f"sha256:{digits}", entry
 
     def require_space(self, size: int) -> None:
         """Raise `StoreFullError` if so many bytes do not fit on the disk."""

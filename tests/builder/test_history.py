@@ -80,3 +80,10 @@ async def test_a_failed_build_is_kept_with_its_log(nix, write_set, tmp_path):
         )
         assert "bad-1 failed" in kept.message
         assert "bad-1> nearly there" in builder.history.log(kept.id)
+
+
+def test_failures_that_cannot_be_listed_are_an_error(tmp_path):
+    assert History(tmp_path / "none").all() == []
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        History(tmp_path / "file").all()

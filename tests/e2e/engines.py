@@ -131,6 +131,7 @@ class Podman:
             CONTAINERS_CONF=str(self.place / "containers.conf"),
             CONTAINERS_REGISTRIES_CONF=str(self.place / "registries.conf"),
             CONTAINERS_STORAGE_CONF=str(self.place / "storage.conf"),
+            PODMAN_IGNORE_CGROUPSV1_WARNING="1",  # from podman 5 on, among what it says
             PATH=_with_sbin(),
         )
 

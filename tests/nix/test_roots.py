@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from nixeryd.images.errors import NixerydError
 from nixeryd.nix.evaluate import evaluate
 from nixeryd.nix.realise import realise
 from nixeryd.nix.roots import Roots, of_manifest
@@ -135,3 +136,9 @@ async def test_what_a_manifest_needs_is_kept_whatever_is_configured(
     assert not is_dead(kept)
     Roots(tmp_path, keep=False)
     assert is_dead(kept)
+
+
+def test_roots_that_cannot_be_listed_are_not_taken_for_none(tmp_path):
+    (tmp_path / "gcroots").touch()
+    with pytest.raises(NixerydError, match="gcroots cannot be read: Not a directory"):
+        Roots(tmp_path / "gcroots")

@@ -102,3 +102,13 @@ def test_what_is_here_is_told(blobs):
     assert digest in blobs
     blobs.discard([digest])
     assert digest not in blobs
+
+
+def test_blobs_that_cannot_be_listed_are_an_error_and_no_empty_cache(blobs, places):
+    (places.blobs / "sha256").rename(places.blobs / "elsewhere")
+    assert blobs.listing() == {}
+    (places.blobs / "sha256").touch()
+    with pytest.raises(NotADirectoryError):
+        blobs.listing()
+    with pytest.raises(NotADirectoryError):
+        blobs.total()

@@ -9,7 +9,9 @@ from dataclasses import replace
 
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
+from nixeryd.cache.eviction import Evictor
 from nixeryd.config import Settings
+from nixeryd.git.storage import Storage
 from nixeryd.nix.limits import Limits
 from nixeryd.registry import Registry
 from nixeryd.reload import Reloading
@@ -64,3 +66,15 @@ def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
     )
     # These are looked up when they are needed.
     reloading.on("engine", "finish_builds", "idle_exit", take=lambda _: None)
+
+
+def share_cap(reloading: Reloading, evictor: Evictor, storage: Storage) -> None:
+    """Let the blobs and what git keeps be under one cap, now and when it changes."""
+
+    def take(settings: Settings) -> None:
+        evictor.set_cap(settings.cache.cap)
+        storage.set_cap(settings.cache.cap)
+
+    storage.on_size = evictor.set_beside
+    take(reloading.settings)
+    reloading.on("cache.max_size", take=take)

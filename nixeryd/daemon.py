@@ -20,7 +20,7 @@ from pathlib import Path
 import trio
 
 from nixeryd import paths
-from nixeryd.adopting import adopt_changes
+from nixeryd.adopting import adopt_changes, share_cap
 from nixeryd.builder.board import Board
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
@@ -248,9 +248,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 door: create_app(registry, control, door, policy, hold=settings.hold)
                 for door in listeners
             }
-            reloading.on(
-                "cache.max_size", take=lambda new: evictor.set_cap(new.cache.cap)
-            )
+            share_cap(reloading, evictor, sources.storage)
             adopt_changes(
                 reloading,
                 workshop,

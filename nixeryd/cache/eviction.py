@@ -6,11 +6,7 @@ plan was made ends it, and a new plan is made.
 """
 
 import time
-from collections.abc import (
-    Callable,
-    Collection,
-    Sequence,
-)
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -82,6 +78,7 @@ class Evictor:
         self._now = now
         self._lock = trio.Lock()
         self._grown = trio.Event()
+        self.beside = 0  # bytes that others keep under the same cap, up to half of it
         self.total: int | None = None  # bytes of all blobs; None: not counted yet
         self._added = 0  # bytes since the last count began
 
@@ -105,6 +102,8 @@ class Evictor:
         cap, total = self.cap, self.total  # another may be set meanwhile
         if total is None:
             _, total = await self._count(self._blobs.total, int)
+        if cap is not None:
+            cap -= min(self.beside, cap // 2)
         if cap is None or total <= cap:
             return float("inf")
         # Some more than has to go, or every blob to come would evict one.
@@ -117,6 +116,11 @@ class Evictor:
             cap=render_size(cap),
         )
         return PULL
+
+    def set_beside(self, size: int) -> None:
+        """Leave this much of the cap, in bytes, to what is kept beside the blobs."""
+        self.beside = size
+        self._grown.set()
 
     def set_cap(self, cap: int | None) -> None:
         """Take another cap, and see at once whether it is kept."""

@@ -9,6 +9,8 @@ server that cannot leave files out is not asked for more.
 https://git-scm.com/docs/git-rev-list#Documentation/git-rev-list.txt---filterltfilter-specgt
 """
 
+import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +60,14 @@ class History:
         except NoSuchRef as error:
             raise unknown from error
 
+    async def drop(self) -> bool:
+        """Remove it, unless it is being fetched; tell whether."""
+        if self._lock.locked():
+            return False
+        async with self._lock:
+            await trio.to_thread.run_sync(shutil.rmtree, self.directory, True)  # noqa: FBT003
+        return True
+
     async def update(self, refs: dict[str, str]) -> None:
         """Fetch the history that these refs have; nothing if they were fetched.
 
@@ -65,6 +75,7 @@ class History:
         """
         async with self._lock:
             await self._update(Digest.of(repr(sorted(refs.items())).encode()).hex)
+            os.utime(self.directory)  # how long it has been unused
 
     async def _update(self, state: str) -> None:
         seen = trio.Path(self.directory, "nixeryd-state")

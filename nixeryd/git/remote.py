@@ -9,11 +9,12 @@ what was found in the history of a branch or tag (`history`). What is kept below
 `refs/proven/` is such a commit, and stays good for as long as it is kept.
 """
 
+import os
 import re
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import structlog
@@ -21,19 +22,17 @@ import trio
 
 from nixeryd.git.command import GitFailed, git
 from nixeryd.git.history import History
+from nixeryd.git.lastseen import LastSeen
+from nixeryd.git.lsremote import choose, ls_remote
 from nixeryd.git.repository import (
     OWN,
     NoSuchRef,
     Repository,
-    as_tag,
-    hint_for,
     is_commit,
-    refs_of_tag,
 )
 from nixeryd.offline import Offline
 
 FRESH = 300.0  # seconds that a look at the refs is good for
-_PATIENCE = 20.0  # seconds for that look
 _OURS = "refs/proven/"
 _BEFORE = "refs/nixeryd/"  # of versions that proved nothing
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -64,11 +63,14 @@ class Remote:
     _looked: float = float("-inf")
     _lock: trio.Lock = field(default_factory=trio.Lock)
     _history: History = field(init=False)
+    _last_seen: LastSeen = field(init=False)
+    on_change: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         """Keep the history beside the files."""
         place = self.directory.with_name(f"{self.directory.name}-history")
         self._history = History(self.url, place, self.more)
+        self._last_seen = LastSeen(self.directory / "nixeryd")
 
     async def here(self, ref: str) -> str | None:
         """Return the commit that a ref means, if the network need not be asked.
@@ -76,6 +78,8 @@ class Remote:
         "" means HEAD. Raises `NoSuchRef`, `GitFailed`.
         """
         is_known = await trio.Path(self.directory, "HEAD").exists()
+        if is_known:
+            os.utime(self.directory)
         if is_known and _COMMIT.fullmatch(ref) and await self._keeps(ref):
             return ref
         is_fresh = trio.current_time() - self._looked <= FRESH
@@ -98,6 +102,8 @@ class Remote:
             async with self._lock:
                 if not await self._keeps(commit):
                     await self._fetch(commit)
+                    self.on_change()
+                os.utime(self.directory)  # how long it has been unused
         return commit
 
     @asynccontextmanager
@@ -162,7 +168,22 @@ class Remote:
         """Give the commit that a ref meant when it was last asked for."""
         if not await trio.Path(self.directory).exists():
             return None
-        return await self._remembered(ref)
+        return await self._last_seen.read(ref)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The directories that this is kept in."""
+        return self.directory, self._history.directory
+
+    async def drop(self, place: Path) -> bool:
+        """Remove one of the `places`, unless it is being used; tell whether."""
+        if place == self._history.directory:
+            return await self._history.drop()
+        if self._lock.locked():
+            return False
+        async with self._lock:
+            await trio.to_thread.run_sync(shutil.rmtree, place, True)  # noqa: FBT003
+        return True
 
     @property
     def repository(self) -> Repository:
@@ -195,47 +216,16 @@ class Remote:
             except GitFailed as error:
                 log.warning("git source out of reach", url=self.url, error=str(error))
                 return await self._last(ref, str(error))
-        commit = self._choose(ref)
-        await self._remember(ref, commit)
+        commit = choose(self.url, ref, self._refs)
+        await self._last_seen.write(ref, commit)
         return commit
 
     async def _look(self) -> None:
-        self._refs = await self._ask()
+        self._refs = await ls_remote(self.directory, self.url, self.more)
         self._looked = trio.current_time()
 
-    async def _ask(self) -> dict[str, str]:
-        refs: dict[str, str] = {}
-        asking = [["--", self.url, "HEAD"], ["--heads", "--tags", "--", self.url]]
-        if self.more:
-            asking.append(["--", self.url, *self.more])
-        for asked in asking:
-            with trio.move_on_after(_PATIENCE) as scope:
-                said = await git(self.directory, "ls-remote", *asked, network=True)
-                for line in said.splitlines():
-                    commit, _, name = line.partition("\t")
-                    # A tag's commit stands in a second line, with ^{} behind it.
-                    refs[name.removesuffix("^{}")] = commit
-            if scope.cancelled_caught:
-                raise GitFailed(f"{self.url} does not answer")
-        return {name: refs[name] for name in refs if self._counts(name)}
-
-    def _counts(self, name: str) -> bool:
-        return name.startswith(("HEAD", *OWN)) or any(
-            fnmatchcase(name, pattern) for pattern in self.more
-        )
-
-    def _choose(self, ref: str) -> str:
-        for name in (ref or "HEAD", f"refs/heads/{ref}", f"refs/tags/{ref}"):
-            if name in self._refs:
-                return self._refs[name]
-        found = {self._refs[name] for name in refs_of_tag(ref, self._refs)}
-        if len(found) != 1:
-            hint = hint_for(ref, self._refs)
-            raise NoSuchRef(f"{self.url} has no ref {ref or 'HEAD'}{hint}")
-        return found.pop()
-
     async def _last(self, ref: str, why: str) -> str:
-        commit = await self._remembered(ref)
+        commit = await self._last_seen.read(ref)
         if commit is None:
             raise GitFailed(
                 f"{self.url} cannot be asked ({why}), and {ref or 'HEAD'} of it was"
@@ -285,33 +275,9 @@ class Remote:
 
         What is built from it just now is there for a day yet (`gc.pruneExpire`).
         """
-        remembered = await trio.to_thread.run_sync(_read_all, self._memory)
+        remembered = await self._last_seen.all()
         kept = {f"{_OURS}{name}" for name in (commit, *remembered)}
         listed = ("for-each-ref", "--format=%(refname)", _OURS, _BEFORE)
         ours = await git(self.directory, *listed)
         for ref in {*ours.split()} - kept:
             await git(self.directory, "update-ref", "-d", ref)
-
-    @property
-    def _memory(self) -> Path:
-        """Where a file for each ref says its last commit, which need not be here."""
-        return self.directory / "nixeryd"
-
-    async def _remember(self, ref: str, commit: str) -> None:
-        place = trio.Path(self._memory, as_tag(ref or "HEAD"))
-        await place.parent.mkdir(parents=True, exist_ok=True)
-        await place.write_text(commit)
-
-    async def _remembered(self, ref: str) -> str | None:
-        try:
-            text = await trio.Path(self._memory, as_tag(ref or "HEAD")).read_text()
-        except OSError:
-            return None
-        return text.strip() or None
-
-
-def _read_all(directory: Path) -> list[str]:
-    try:
-        return [file.read_text().strip() for file in directory.iterdir()]
-    except OSError:
-        return []

@@ -10,8 +10,9 @@ so what a crash leaves is not trusted.
 """
 
 import json
+import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,31 @@ class Trees:
         for slot in self._slots:
             slot.content = slot.wanted = _read_marker(slot.marker)
         self._freed = trio.lowlevel.ParkingLot()
+        self.root = root
+        self.on_change: Callable[[], None] = lambda: None
+
+    def is_reading(self, git_dir: Path) -> bool:
+        """Tell whether a commit of this repository is held."""
+        return any(
+            slot.users and slot.wanted is not None and slot.wanted.git_dir == git_dir
+            for slot in self._slots
+        )
+
+    async def drop(self, path: Path) -> bool:
+        """Remove what is laid out at a place, unless it is held; tell whether."""
+        slots = [slot for slot in self._slots if slot.path == path]
+        if any(slot.users for slot in slots):
+            return False
+        for slot in slots:
+            slot.content = slot.wanted = None
+            slot.users += 1  # nobody else takes it meanwhile
+        try:
+            await trio.to_thread.run_sync(shutil.rmtree, path, True)  # noqa: FBT003
+        finally:
+            for slot in slots:
+                slot.users -= 1
+            self._freed.unpark_all()
+        return True
 
     @asynccontextmanager
     async def hold(self, repository: Repository, commit: str) -> AsyncIterator[Path]:
@@ -76,6 +102,8 @@ class Trees:
             async with slot.lock:
                 if slot.content != content or not slot.is_checked:
                     await _fill(slot, content, repository)
+                    self.on_change()
+            os.utime(slot.path)  # how long it has been unused
             yield slot.path / content.name
         finally:
             slot.users -= 1

@@ -11,6 +11,7 @@ from nixeryd import config
 from nixeryd.fingerprint import Checkout, open_checkout
 from nixeryd.git.allowed import Allowed
 from nixeryd.git.remote import Remote
+from nixeryd.git.storage import Storage
 from nixeryd.git.trees import Trees
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
@@ -40,8 +41,10 @@ async def open_sources(
     """Open the sources; raises `NixerydError` if one is not there."""
     found, default = await _find(settings, nix, data_dir)
     async with AsyncExitStack() as stack:
-        opener = _Opener(nix, data_dir, Trees(data_dir / "trees"), nursery, stack)
-        yield Sources(await opener.open(found), default)
+        storage = Storage(Trees(data_dir / "trees"), data_dir / "git")
+        nursery.start_soon(storage.run)
+        opener = _Opener(nix, data_dir, storage, nursery, stack)
+        yield Sources(await opener.open(found), default, storage)
 
 
 async def _find(
@@ -60,7 +63,7 @@ async def _find(
 class _Opener:
     nix: Nix
     data_dir: Path
-    trees: Trees
+    storage: Storage
     nursery: trio.Nursery
     stack: AsyncExitStack
 
@@ -70,7 +73,7 @@ class _Opener:
     async def _open(self, name: str, said: config.Source) -> Configured:
         if said.git:
             remote = self._remote(said.git, said.ref, said.refs)
-            return GitUrl(name, remote, said.ref, self.trees)
+            return GitUrl(name, remote, said.ref, self.storage.trees)
         if said.channel:
             root = self.data_dir / "gcroots" / f"source-{name}"
             return Channel(name, said.channel, self.nix, root, self._remote(NIXPKGS))
@@ -87,13 +90,13 @@ class _Opener:
         if said.flake:
             return LocalFlake(name, path, await self._watch(name, path), allowed)
         if await trio.to_thread.run_sync(is_bare, path):
-            return BareRepository(name, path, self.trees, allowed)
+            return BareRepository(name, path, self.storage.trees, allowed)
         watch = await self._watch(name, path)
         is_demo = path == self.data_dir / DEMO
         return Directory(
             name,
             path,
-            self.trees,
+            self.storage.trees,
             watch,
             allowed,
             label="the demo set" if is_demo else None,
@@ -104,9 +107,10 @@ class _Opener:
         # By its URL: another one under the same name shares nothing.
         place = self.data_dir / "git" / Digest.of(url.encode()).hex[:16]
         limits = self.nix.limits
-        return Remote(
+        remote = Remote(
             url, place, self.nix.offline, ref, more, patience=lambda: limits.patience
         )
+        return self.storage.add(remote)
 
     async def _watch(self, name: str, path: Path) -> Checkout:
         memory = self.data_dir / "checkouts"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from nixeryd.git.storage import Storage
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.images.tags import LATEST, read_tag
@@ -13,8 +14,14 @@ from nixeryd.sources.store_path import StorePaths
 class Sources:
     """The configured sources; one of them is the default."""
 
-    def __init__(self, sources: Mapping[str, Configured], default: str) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, Configured],
+        default: str,
+        storage: Storage,
+    ) -> None:
         self._sources = dict(sources)
+        self.storage = storage
         self.default = self._sources[default]
 
     def __iter__(self) -> Iterator[Configured]:

@@ -12,6 +12,7 @@ from nixeryd.builder.builder import Builder
 from nixeryd.builder.history import History
 from nixeryd.changes import Changes
 from nixeryd.fingerprint import open_checkout
+from nixeryd.git.storage import Storage
 from nixeryd.git.trees import Trees
 from nixeryd.images.names import NamePolicy
 from nixeryd.nix.roots import Roots
@@ -56,7 +57,7 @@ async def open_builder(
                 source = Directory("here", source, trees, checkout)
             builder = Builder(
                 workshop,
-                Sources({"here": source}, "here"),
+                Sources({"here": source}, "here", Storage(trees, data_dir / "git")),
                 NamePolicy(
                     f"{platform.machine()}-linux",
                     always=(),

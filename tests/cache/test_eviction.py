@@ -350,6 +350,23 @@ async def test_the_daemon_evicts_at_start_and_when_blobs_grow(shelf, make):
     shelf.check()
 
 
+async def test_what_is_kept_beside_the_blobs_has_up_to_half_of_the_cap(shelf, make):
+    for number in range(4):
+        shelf.image(f"image{number}", f"layer{number}", used=number)
+    evictor = make(cap=500 * KB)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(evictor.run)
+        await until(lambda: evictor.total is not None)
+        evictor.set_beside(150 * KB)
+        await until(lambda: set(evictor.ended) == {"image0"})
+        evictor.set_beside(10_000 * KB)
+        await until(lambda: set(evictor.ended) == {"image0", "image1"})
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert shelf.names == {"image2", "image3"}
+    shelf.check()
+
+
 async def test_without_a_cap_nothing_goes(shelf, make):
     shelf.image("image", "a", used=1)
     evictor = make(cap=None)

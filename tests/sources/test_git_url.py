@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from nixeryd.git import remote as remote_module
+from nixeryd.git import history, lsremote, remote as remote_module
 from nixeryd.images.errors import RegistryError
 from nixeryd.offline import Offline
 from tests.sources.conftest import image, package_set, word
@@ -35,7 +35,8 @@ def asked(monkeypatch):
             commands.extend({"fetch", "ls-remote"} & {*arguments})
         return await real(directory, *arguments, **options)
 
-    monkeypatch.setattr(remote_module, "git", noted)
+    for module in (remote_module, lsremote, history):
+        monkeypatch.setattr(module, "git", noted)
     return commands
 
 

@@ -1,3 +1,4 @@
+import re
 import sys
 
 import pytest
@@ -177,3 +178,35 @@ def test_an_evaluation_has_a_limit_of_memory_by_default(tmp_path):
         assert load_settings(file, environ={}).nix.limits[1] == meant
     variables = {"NIXERYD_NIX_EVALUATION_MEMORY": "auto"}
     assert load_settings(environ=variables).nix.limits[1] == memory
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('username = "me"', "username and password_file go together"),
+        ('password_file = "/x"', "username and password_file go together"),
+        (
+            'username = "me"\npassword_file = "/x"\ncredentials = "docker"',
+            'one login only, not credentials = "docker" and username',
+        ),
+        ('credential_helper = "docker-credential/x"', "is the NAME of"),
+        ('key = "/x"', "key goes with cert"),
+        ('ca = "/x"\ninsecure = true', "either ca or insecure"),
+        ('ca = "x.pem"', "ca must be an absolute path"),
+        ('pasword_file = "/x"', "did you mean 'password_file'"),
+    ],
+)
+def test_an_upstream_that_contradicts_itself_is_explained(tmp_path, text, said):
+    file = write(tmp_path, f'[upstreams."harbor.corp"]\n{text}\n')
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_settings(file, environ={})
+
+
+def test_a_proxy_is_checked_and_its_password_not_quoted(tmp_path):
+    file = write(tmp_path, '[network]\nproxy = "http://me:hush@p:x"\n')
+    with pytest.raises(ConfigError, match=r"network\.proxy: its port") as caught:
+        load_settings(file, environ={})
+    assert "hush" not in str(caught.value)
+    environ = {"NIXERYD_NETWORK_PROXY": "http://p:1", "NIXERYD_NETWORK_RETRIES": "5"}
+    network = load_settings(write(tmp_path, ""), environ=environ).network
+    assert (network.proxy, network.retries) == ("http://p:1", 5)

@@ -2,15 +2,20 @@
 
 import base64
 import json
+import ssl
 
 import pytest
 import structlog
+import trio
+import trustme
 
 from nixeryd.config import ConfigError, Settings, Upstream
 from nixeryd.mirror.sources import open_upstreams
-from nixeryd.upstream import UpstreamDenied
-from tests.upstream.faults import FaultServer
+from nixeryd.networking import Network
+from nixeryd.upstream import UpstreamBroken, UpstreamDenied
+from tests.upstream.faults import FaultServer, Reply
 from tests.upstream.fixtures import IMAGE
+from tests.upstream.proxy import ProxyServer
 from tests.upstream.registries import PASSWORD, USER
 
 NAME = "private.test"
@@ -23,8 +28,8 @@ async def private(private_registry, nursery) -> FaultServer:
     return server
 
 
-def configure(url: str, credentials: str = "anonymous") -> Settings:
-    upstream = Upstream(url=url, credentials=credentials)
+def configure(url: str, credentials: str = "anonymous", **options) -> Settings:
+    upstream = Upstream(url=url, credentials=credentials, **options)
     return Settings(upstreams={NAME: upstream})
 
 
@@ -73,3 +78,100 @@ async def test_a_helper_that_fails_is_logged_and_means_nobody(
     with structlog.testing.capture_logs() as logs, pytest.raises(UpstreamDenied):
         await pull(configure(private.url, "docker"), pace)
     assert [entry["upstream"] for entry in logs] == [NAME]
+
+
+@pytest.fixture
+def password_file(tmp_path):
+    file = tmp_path / "password"
+    file.write_text(f"{PASSWORD}\n")
+    return file
+
+
+async def test_a_password_file_is_read_each_time(private, pace, password_file):
+    settings = configure(private.url, username=USER, password_file=str(password_file))
+    await pull(settings, pace)
+    for text, said in (
+        ("wrong\n", "private, or not there"),
+        ("\n", "is empty"),
+        (None, "cannot be read: No such file"),
+    ):
+        if text is None:
+            password_file.unlink()
+        else:
+            password_file.write_text(text)
+        with pytest.raises(UpstreamDenied, match=said):
+            await pull(settings, pace)
+
+
+async def test_a_credential_helper_of_its_own_is_asked(
+    tmp_path, private, pace, monkeypatch
+):
+    helper = tmp_path / "docker-credential-corp"
+    answer = json.dumps({"Username": USER, "Secret": PASSWORD})
+    helper.write_text(f"#!/bin/sh\n[ \"$(cat)\" = {NAME} ] && echo '{answer}'\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    settings = configure(private.url, credential_helper="corp")
+    await pull(settings, pace)
+    helper.unlink()
+    with pytest.raises(UpstreamDenied, match="docker-credential-corp gives no login"):
+        await pull(settings, pace)
+
+
+async def test_a_password_of_a_file_goes_to_the_token_service(
+    faults, realm, pace, password_file
+):
+    realm.login = (USER, PASSWORD)
+    faults.on("/v2/", realm.gate)
+    with pytest.raises(UpstreamDenied):
+        await pull(configure(faults.url), pace)
+    options = {"username": USER, "password_file": str(password_file)}
+    await pull(configure(faults.url, **options), pace)
+    assert PASSWORD not in str(faults.seen)
+
+
+async def test_a_private_registry_behind_tls_and_a_proxy(
+    private_registry, pace, nursery, tmp_path, password_file
+):
+    """All of it at once, from the settings: Debian's registry, as a company has it."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(NAME).configure_cert(context)
+    front = FaultServer(private_registry.port, context)
+    await nursery.start(front.run)
+    proxy = ProxyServer({f"{NAME}:443": front.port}, login=("me", "hush"))
+    await nursery.start(proxy.run)
+    settings = Settings(
+        network=Network(proxy=proxy.url_for("me", "hush")),
+        upstreams={
+            NAME: Upstream(
+                ca=str(tmp_path / "ca.pem"),
+                username=USER,
+                password_file=str(password_file),
+            )
+        },
+    )
+    await pull(settings, pace)
+    assert proxy.asked == [f"CONNECT {NAME}:443"]
+
+
+async def test_retries_are_what_is_set(faults):
+    faults.on("", Reply(503, {"Retry-After": "0"}))
+    settings = Settings(
+        network=Network(retries=4), upstreams={NAME: Upstream(url=faults.url)}
+    )
+    with pytest.raises(UpstreamBroken, match="503"):
+        await pull(settings, None)
+    assert faults.count() == 5
+
+
+def test_a_file_that_cannot_be_read_is_an_error_of_the_configuration():
+    settings = Settings(upstreams={NAME: Upstream(ca="/nowhere/ca.pem")})
+
+    async def opened():
+        async with open_upstreams(settings):
+            pass
+
+    with pytest.raises(ConfigError, match=rf"\[upstreams\.'{NAME}'\]: ca: /nowhere"):
+        trio.run(opened)

@@ -9,7 +9,7 @@ was the same before and after.
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -178,7 +178,7 @@ class Workshop:
         async with self._evaluations.one():
             before = await source.state()
             begin(before.fingerprint)
-            evaluation, origin = await self._evaluate(image, source)
+            evaluation, origin = await self._evaluate(image, source, progress)
             is_settled = before == await source.state()
         key = self._key(image, evaluation)
         # Several states of the source, or several sources, may want the same.
@@ -201,7 +201,7 @@ class Workshop:
             return Build(known, origin, is_cached)
 
     async def _evaluate(
-        self, image: ImageName, source: Source
+        self, image: ImageName, source: Source, progress: Progress
     ) -> tuple[Evaluation, Origin]:
         """Evaluate the image's packages, and ask meanwhile which commit they are of."""
         revision: str | None = None
@@ -210,9 +210,10 @@ class Workshop:
             nonlocal revision
             revision = await source.revision()
 
+        nix = replace(self._nix, on_event=progress.tell_nix)
         async with together() as nursery:
             nursery.start_soon(ask)
-            evaluation = await source.evaluate(self._nix, image)
+            evaluation = await source.evaluate(nix, image)
         if not image.is_store:
             found = await find_store_paths(image.store_paths)
             evaluation = Evaluation(evaluation.packages + found)

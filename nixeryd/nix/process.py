@@ -11,6 +11,8 @@ from pathlib import Path
 
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix.limits import Limits
+from nixeryd.nix.progress import EventCallback
+from nixeryd.nix.voice import LOG_FORMAT, Voice
 from nixeryd.offline import Offline
 from nixeryd.process import CommandFailed, LineCallback, run
 
@@ -57,7 +59,8 @@ class Nix:
 
     `fork` is as Nix names itself, in lower case: "nix", "lix, like nix",
     "determinate nix 3.8.0". `options` go to every command; `environment` is
-    added to our own. While `offline` is on, no command waits for a network.
+    added to our own. While `offline` is on, no command waits for a network. `on_event`
+    hears what evaluations say.
     """
 
     directory: Path
@@ -67,6 +70,7 @@ class Nix:
     environment: Mapping[str, str] = field(default_factory=dict)
     offline: Offline = field(default_factory=Offline)
     limits: Limits = field(default_factory=Limits)
+    on_event: EventCallback | None = field(default=None, compare=False)
 
     @property
     def is_lix(self) -> bool:
@@ -124,13 +128,19 @@ class Nix:
         if self.offline.on:
             for name, value in _WITHOUT_NETWORK:
                 command += ["--option", name, value]
+        voice = None
+        if limits is not None and self.on_event is not None:
+            voice = Voice(self.on_event, on_stderr_line)
+            on_stderr_line = voice.hear
+            command += LOG_FORMAT
         if limits is not None:
             command = limits.wrap(command)
         try:
             return await run(command, self.environment, on_stderr_line=on_stderr_line)
         except NixFailed as error:
+            said = error.stderr if voice is None else voice.said
             # The last that it says, in any log format.
-            gone = _DAEMON_GONE.search(" ".join(error.stderr[-2:]))
+            gone = _DAEMON_GONE.search(" ".join(said[-2:]))
             if gone and self.has_daemon:
                 raise NixDaemonGone(gone.group()) from error
-            raise
+            raise NixFailed(error.program, error.status, said) from error

@@ -106,7 +106,7 @@ async def test_a_layer_that_is_removed_before_the_manifest_is_written_is_packed_
     async def assemble(*args, blobs, **more):
         made = await write(*args, blobs=blobs, **more)
         if not removed:
-            removed.extend(blobs.discard([made.blobs[-1]]))
+            removed.extend(blobs.discard([made[0].blobs[-1]]))
         return made
 
     monkeypatch.setattr(build, "assemble", assemble)

@@ -10,12 +10,14 @@
 #   system   what to build for, such as "x86_64-linux"
 #   catch    "no": let an error through, so that Nix itself tells what it is
 #   flake    reference of a flake, whose packages are the package set then
+#   roots    JSON list of directories whose files say what they read: see told.nix
 {
   source,
   names,
   system,
   catch ? "yes",
   flake ? null,
+  roots ? null,
 }:
 
 let
@@ -47,7 +49,7 @@ let
   upper = [ "A" "B" "C" "D" "E" "F" "G" "H" "I" "J" "K" "L" "M" "N" "O" "P" "Q" "R" "S" "T" "U" "V" "W" "X" "Y" "Z" ];
   toLower = replaceStrings upper lower;
 
-  packageSet = import ./package-set.nix { inherit source system flake; };
+  packageSet = import ./package-set.nix { inherit source system flake roots; };
 
   # --- one name ------------------------------------------------------------
 

@@ -11,6 +11,7 @@
   nested,
   names,
   flake ? null,
+  roots ? null,
 }:
 
 let
@@ -29,7 +30,7 @@ let
     tryEval
     ;
 
-  packageSet = import ./package-set.nix { inherit source system flake; };
+  packageSet = import ./package-set.nix { inherit source system flake roots; };
 
   forced = value: tryEval (deepSeq value value);
   namesOf =

@@ -3,16 +3,20 @@
 Evaluate, realise, read the closure; nothing else runs in Nix. When evaluation
 gives the outputs of an earlier build, its manifest is used again and nothing is
 packed. What a source evaluated to is remembered under its fingerprint, if that
-was the same before and after.
+was the same before and after, with what was read outside of it. Where that is not
+known, an image is evaluated at each pull.
 """
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
+import structlog
 import trio
 
 from nixeryd.builder.assembly import assemble
@@ -22,6 +26,13 @@ from nixeryd.builder.places import Places
 from nixeryd.builder.progress import LogLine, Phase, Progress
 from nixeryd.builder.thin import assemble_thin
 from nixeryd.builder.together import together
+from nixeryd.fingerprint.outside import (
+    FORMAT as READ_FORMAT,
+    JustChangedError,
+    OutOfSightError,
+    Outside,
+    note,
+)
 from nixeryd.images import tar, thin
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
@@ -32,6 +43,7 @@ from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.process import Nix, NixDaemonGone
 from nixeryd.nix.realise import DerivationLost, realise, realised
 from nixeryd.nix.roots import Roots, of_manifest
+from nixeryd.reads import Reads
 from nixeryd.sources.source import Source
 from nixeryd.sources.store_path import find_store_paths
 from nixeryd.store.blobs import Blobs
@@ -45,6 +57,9 @@ FORMAT = 2
 """Part of every build key: raise it when equal outputs give another manifest."""
 
 _ATTEMPTS = 3
+_MANY = 200  # files to look at: a millisecond
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,19 @@ class LayerLost(NixerydError):  # noqa: N818  what happened, not what it is
 
     def __init__(self) -> None:
         super().__init__("a layer was found damaged while it was needed: pull again")
+
+
+class Evaluating(Protocol):
+    """Who hears of a build's evaluation."""
+
+    def begin(self, fingerprint: str | None) -> None:
+        """Hear the source's fingerprint right before it is evaluated."""
+
+    def end(self, read: Outside | None, wanted: tuple[str, ...]) -> None:
+        """Hear what it read outside of its source, None if that may have changed.
+
+        `wanted` are the derivations that it gave; what is raised ends the build.
+        """
 
 
 _AGAIN = (DerivationLost, StorePathLost, LayerLost, NixDaemonGone)
@@ -104,7 +132,9 @@ class Workshop:
             for name, value in os.environ.items()
             if name.startswith(("NIXPKGS_", "NIX_PATH"))
         )
-        self._surroundings = _key(nix.fork, nix.version, nix.options, variables)
+        self._surroundings = _key(
+            nix.fork, nix.version, nix.options, variables, READ_FORMAT
+        )
         self._last_look: tuple[Digest, int] | None = None  # that found all blobs
         self._locks = KeyedLocks()
         self._layers = Layers(blobs, index, compression, stream=stream)
@@ -118,17 +148,19 @@ class Workshop:
         numbers = sorted(popularity.items())
         self._settings = _key(FORMAT, tar.FORMAT, self._compression, numbers)
 
-    def recall(
+    async def recall(
         self, image: ImageName, source: Source, fingerprint: str | None
     ) -> StoredManifest | None:
         """Give the manifest that this state of the source gave before, if it is here.
 
-        No process is started and no file of the source is read.
+        No process is started and no file is read; those that are outside of the source
+        are looked at.
         """
         if fingerprint is None:
             return None
-        known = self._index.build(self._state_key(image, source, fingerprint))
-        if known is None:
+        key = self._state_key(image, source, fingerprint)
+        known, read = self._index.build(key), self._index.read_for(key)
+        if known is None or read is None or not await self.holds(_decode(read)):
             return None
         # Who asks in the same tenth of a second is told by one look at its blobs.
         look = (known.digest, int(trio.current_time() * 10))
@@ -138,24 +170,32 @@ class Workshop:
             self._last_look = look
         return known
 
+    async def holds(self, read: Outside) -> bool:
+        """Tell whether what was read outside of a source is the same still."""
+        environment = self._nix.variables if read.variables else {}
+        if read.has_trees or len(read.reads) > _MANY:
+            return await trio.to_thread.run_sync(read.holds, environment)
+        return read.holds(environment)
+
     async def build(
         self,
         image: ImageName,
         source: Source,
         progress: Progress,
-        begin: Callable[[str | None], None],
+        evaluating: Evaluating,
         roots: Path,
     ) -> Build:
         """Make the image; raises `NixerydError`.
 
-        `begin` hears the source's fingerprint right before it is evaluated. What is
-        built is rooted in the directory `roots`.
+        What is built is rooted in the directory `roots`.
         """
         with self._blobs.leases.open() as lease:
             hold = Hold(roots, lease)
             for _ in range(_ATTEMPTS - 1):
                 try:
-                    return await self._attempt(image, source, progress, begin, hold)
+                    return await self._attempt(
+                        image, source, progress, evaluating, hold
+                    )
                 except _AGAIN:
                     # Nix roots what is built: a collection right after the
                     # evaluation takes the derivation. Evaluating writes it again.
@@ -163,23 +203,33 @@ class Workshop:
                     # is found to be damaged meanwhile, and removed. A Nix daemon
                     # that crashed is started again by who asks for it.
                     continue
-            return await self._attempt(image, source, progress, begin, hold)
+            return await self._attempt(image, source, progress, evaluating, hold)
 
     async def _attempt(
         self,
         image: ImageName,
         source: Source,
         progress: Progress,
-        begin: Callable[[str | None], None],
+        evaluating: Evaluating,
         hold: Hold,
     ) -> Build:
         progress.tell(Phase(phase="evaluate"))
         source = await source.ready()
         async with self._evaluations.one():
             before = await source.state()
-            begin(before.fingerprint)
-            evaluation, origin = await self._evaluate(image, source, progress)
-            is_settled = before == await source.state()
+            evaluating.begin(before.fingerprint)
+            reads, began = Reads(), time.time_ns()
+            evaluation: Evaluation | None = None
+            try:
+                evaluation, origin = await self._evaluate(
+                    image, source, progress, reads
+                )
+            finally:
+                with trio.CancelScope(shield=True):
+                    read = await self._note(reads, began, image)
+                    if before != await source.state():
+                        read = None
+                evaluating.end(read, _wanted(evaluation))
         key = self._key(image, evaluation)
         # Several states of the source, or several sources, may want the same.
         async with self._locks.hold(key):
@@ -192,16 +242,30 @@ class Workshop:
                 self._index.add_build(key, known)
             # No await until here: what was seen to be whole could be removed.
             hold.lease.add(known.digest)
-            if before.fingerprint is not None and is_settled:
+            if before.fingerprint is not None and read is not None:
                 self._index.add_build(
-                    self._state_key(image, source, before.fingerprint), known
+                    self._state_key(image, source, before.fingerprint),
+                    known,
+                    read.encode(),
                 )
             # Whoever waits for the build comes for it soon.
             self._blobs.leases.renew(known.digest)
             return Build(known, origin, is_cached)
 
+    async def _note(self, reads: Reads, began: int, image: ImageName) -> Outside | None:
+        """Look at what was read outside of the source; None if that cannot be told."""
+        try:
+            return await trio.to_thread.run_sync(
+                note, reads, began, self._nix.variables
+            )
+        except JustChangedError:
+            return None
+        except (OutOfSightError, OSError) as error:
+            log.info("evaluated at each pull", image=image.title, reason=str(error))
+            return None
+
     async def _evaluate(
-        self, image: ImageName, source: Source, progress: Progress
+        self, image: ImageName, source: Source, progress: Progress, reads: Reads
     ) -> tuple[Evaluation, Origin]:
         """Evaluate the image's packages, and ask meanwhile which commit they are of."""
         revision: str | None = None
@@ -213,7 +277,7 @@ class Workshop:
         nix = replace(self._nix, on_event=progress.tell_nix)
         async with together() as nursery:
             nursery.start_soon(ask)
-            evaluation = await source.evaluate(nix, image)
+            evaluation = await source.evaluate(nix, image, reads)
         if not image.is_store:
             found = await find_store_paths(image.store_paths)
             evaluation = Evaluation(evaluation.packages + found)
@@ -309,6 +373,16 @@ class Workshop:
 @lru_cache(maxsize=200)  # asked at every pull
 def _state_key(*parts: str) -> str:
     return _key(*parts)
+
+
+@lru_cache(maxsize=50)  # megabytes for a set of thousands of files
+def _decode(read: bytes) -> Outside:
+    return Outside.decode(read)
+
+
+def _wanted(evaluation: Evaluation | None) -> tuple[str, ...]:
+    packages = () if evaluation is None else evaluation.packages
+    return tuple(package.drv_path for package in packages)
 
 
 def _key(*parts: object) -> str:

@@ -20,7 +20,7 @@ from nixeryd.builder.board import Board
 from nixeryd.builder.build import Build, Workshop
 from nixeryd.builder.buildlog import BuildLog, Echo
 from nixeryd.builder.errors import MachineError, as_registry_error
-from nixeryd.builder.failures import Failures
+from nixeryd.builder.failures import Failures, RememberedFailure
 from nixeryd.builder.history import History
 from nixeryd.builder.progress import Event, Progress, done
 from nixeryd.builder.run import Run
@@ -28,7 +28,7 @@ from nixeryd.builder.thin import emulation_warning
 from nixeryd.builder.tickets import Tickets
 from nixeryd.builder.turns import Turns
 from nixeryd.builder.watched import Watched
-from nixeryd.flight import Askers, Stopping
+from nixeryd.flight import Askers, Flight, Stopping
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.names import ImageName, NamePolicy, parse_image
@@ -43,9 +43,7 @@ from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.origins import Origin, TagBuild
 from nixeryd.store.streaming import StreamedBlob
 
-# Seconds that a failure is remembered; less if an edit would not be noticed.
-REMEMBERED = 60.0
-REMEMBERED_BLINDLY = 10.0
+REMEMBERED = 60.0  # seconds, of a failure
 
 log = structlog.get_logger()
 
@@ -107,12 +105,12 @@ class Builder:
         if flight is None:
             source = await self._sources.resolve(image, reference)
             fingerprint = await source.fingerprint()
-            self._failures.raise_remembered((*owner, fingerprint))
-            known = self._workshop.recall(image, source, fingerprint)
+            await self._raise_remembered((*owner, fingerprint))
+            known = await self._workshop.recall(image, source, fingerprint)
             if known is not None:
                 self._tag(image, reference, known.digest)
                 return self._stored(known.digest, known)
-            flight = self._join(image, reference, source, fingerprint).flight
+            flight = self._flight(image, reference, source, fingerprint, patience.asker)
         with trio.move_on_after(patience.seconds) as scope, self._waiting(scope):
             build = await flight.wait(patience.asker)
             return self._stored(build.manifest.digest)
@@ -133,19 +131,31 @@ class Builder:
 
     @asynccontextmanager
     async def pull(
-        self, repository: tuple[str, ...], tag: str, asker: str = ""
+        self,
+        repository: tuple[str, ...],
+        tag: str,
+        asker: str = "",
+        *,
+        is_fresh: bool = False,
     ) -> AsyncIterator[trio.MemoryReceiveChannel[Event]]:
         """Build an image into the cache, or join its build, and hear how it goes.
 
         The last event is `Done` or `Failed`. A failure that is remembered does
-        not count: a person who asks again wants it tried again.
+        not count: a person who asks again wants it tried again. `is_fresh` evaluates
+        now, whatever is remembered.
         """
         image = parse_image(repository, self.policy)
         source = await self._sources.resolve(image, tag)
         fingerprint = await source.fingerprint()
-        known = self._workshop.recall(image, source, fingerprint)
+        known = (
+            None
+            if is_fresh
+            else await self._workshop.recall(image, source, fingerprint)
+        )
         if known is None:
-            run = self._join(image, tag, source, fingerprint)
+            run = await self._join(
+                image, tag, source, None if is_fresh else fingerprint, is_again=True
+            )
             progress, askers = run.progress, run.flight.askers
         else:
             self._tag(image, tag, known.digest)
@@ -217,20 +227,107 @@ class Builder:
         except NixerydError as error:  # it is served, and tagged the next time
             log.warning("not tagged", image=image.repository, error=str(error))
 
-    def _join(
-        self, image: ImageName, tag: str, source: Source, fingerprint: str | None
-    ) -> Run:
-        """Give the run to wait for; no await, so nobody starts the same twice."""
+    async def _raise_remembered(self, key: tuple[str, str, str | None]) -> None:
+        """Raise what failed not long ago, if nothing that it read has changed."""
+        read = self._failures.read_for(key)
+        if read is not None and await self._workshop.holds(read):
+            self._failures.raise_remembered(key)
+
+    def _flight(
+        self,
+        image: ImageName,
+        tag: str,
+        source: Source,
+        fingerprint: str | None,
+        asker: str,
+    ) -> Flight[Build]:
+        """Return what to wait for: a run, or first the one that may be too old."""
         run = self._latest.get((image.key, tag))
-        if run is None or not run.serves(source, fingerprint):
-            if self._is_stopping:
-                raise Stopping
-            self.turns.check()
-            run = Run(image, tag, source, trio.current_time())
-            self._latest[image.key, tag] = self._runs[id(run)] = run
-            self._nursery.start_soon(self._fly, run)
-            self.board.changes.bump()
+        if run is None or not run.may_serve(source, fingerprint):
+            return self._start(image, tag, source).flight
+        if not run.has_begun:
+            return run.flight
+
+        async def join() -> Build:
+            joined = await self._join(image, tag, source, fingerprint)
+            return await joined.flight.wait(asker)
+
+        flight: Flight[Build] = Flight()
+        self._nursery.start_soon(flight.fly, join)
+        return flight
+
+    async def _join(
+        self,
+        image: ImageName,
+        tag: str,
+        source: Source,
+        fingerprint: str | None,
+        *,
+        is_again: bool = False,
+    ) -> Run:
+        """Return a run that evaluates what is there now, or did so.
+
+        What one that runs reads outside of its source is known once it has read it.
+        If that was left alone since it began, it is what is there now.
+        """
+        while True:
+            run = self._latest.get((image.key, tag))
+            if run is None or not run.may_serve(source, fingerprint):
+                return self._start(image, tag, source, is_again=is_again)
+            if not run.has_begun:
+                run.is_again |= is_again
+                return run
+            await run.evaluated.wait()
+            if run.read is not None and await self._workshop.holds(run.read):
+                return run
+            if self._latest.get((image.key, tag)) is run:
+                # No await since: nobody starts the same twice.
+                return self._start(image, tag, source, is_again=is_again)
+
+    def _start(
+        self, image: ImageName, tag: str, source: Source, *, is_again: bool = False
+    ) -> Run:
+        if self._is_stopping:
+            raise Stopping
+        self.turns.check()
+        run = Run(image, tag, source, trio.current_time(), is_again=is_again)
+        run.on_evaluated = self._check_wanted
+        self._latest[image.key, tag] = self._runs[id(run)] = run
+        self._nursery.start_soon(self._fly, run)
+        self.board.changes.bump()
         return run
+
+    def _fail(
+        self,
+        run: Run,
+        caught: NixerydError | OSError,
+        build_log: BuildLog,
+        watched: Watched,
+    ) -> RegistryError:
+        """Tell of a failure, and keep it; return what clients are told."""
+        error = MachineError(caught) if isinstance(caught, OSError) else caught
+        told = as_registry_error(error, build_log.path)
+        if not error.is_passing:
+            self._remember(run, told)
+        BUILDS.inc("failed")
+        run.progress.tell(events.Failed(message=told.message))
+        if told.code is ErrorCode.DENIED:  # else only the name was wrong
+            build_log.write(told.message)
+            drv = error.drv if isinstance(error, BuildFailed) else None
+            self.history.add(watched.failure(drv), watched.log_tail())
+        return told
+
+    def _remember(self, run: Run, failure: RegistryError) -> None:
+        if run.seen is not None and run.read is not None:
+            key = (run.image.key, run.tag, run.seen)
+            self._failures.remember(key, failure, REMEMBERED, run.read)
+        if run.wanted:
+            self._failures.remember(run.wanted, failure, REMEMBERED)
+
+    def _check_wanted(self, run: Run) -> None:
+        """Raise what failed not long ago of what this run is going to build."""
+        if not run.is_again:
+            self._failures.raise_remembered(run.wanted)
 
     async def _fly(self, run: Run) -> None:
         async def build() -> Build:
@@ -251,6 +348,7 @@ class Builder:
                 with log_of as build_log, self.board.watch(run) as watched:
                     return await self._logged(run, build_log, watched, roots)
         finally:
+            run.evaluated.set()
             del self._runs[id(run)]
             owner = (run.image.key, run.tag)
             if self._latest.get(owner) is run:
@@ -276,24 +374,18 @@ class Builder:
             run.progress.tell(events.LogLine(line=warning))
         try:
             build = await self._workshop.build(
-                run.image, run.source, run.progress, run.begin, roots
+                run.image, run.source, run.progress, run, roots
             )
+        except RememberedFailure as known:
+            build_log.keep()
+            run.progress.tell(events.Failed(message=known.message))
+            raise
         except (NixerydError, OSError) as caught:
-            error = MachineError(caught) if isinstance(caught, OSError) else caught
-            told = as_registry_error(error, build_log.path)
-            seconds = REMEMBERED if run.seen else REMEMBERED_BLINDLY
-            if not error.is_passing:
-                key = (run.image.key, run.tag, run.seen)
-                self._failures.remember(key, told, seconds)
-            BUILDS.inc("failed")
+            told = self._fail(run, caught, build_log, watched)
             bound.warning("build failed", error=told.message)
-            run.progress.tell(events.Failed(message=told.message))
-            if told.code is ErrorCode.DENIED:  # else only the name was wrong
-                build_log.write(told.message)
-                drv = error.drv if isinstance(error, BuildFailed) else None
-                self.history.add(watched.failure(drv), watched.log_tail())
             raise told from caught
         self._failures.forget((run.image.key, run.tag, run.seen))
+        self._failures.forget(run.wanted)
         digest = build.manifest.digest
         if self._latest.get((run.image.key, run.tag)) is run:
             self._tag(run.image, run.tag, digest, build.origin)

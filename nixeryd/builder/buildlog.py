@@ -34,8 +34,7 @@ class BuildLog:
         self._left = MAX_BYTES
         self._file: TextIO | None = None
         self._is_closed = False
-        with suppress(OSError):
-            path.unlink(missing_ok=True)  # it told of another build
+        self._is_kept = False
 
     @classmethod
     def of_image(cls, directory: Path, repository: str) -> Self:
@@ -60,6 +59,10 @@ class BuildLog:
         except OSError:
             self._close()
 
+    def keep(self) -> None:
+        """Leave the log of the build before: this one is not done."""
+        self._is_kept = True
+
     def __enter__(self) -> Self:
         return self
 
@@ -71,9 +74,11 @@ class BuildLog:
     ) -> None:
         has_written = self._file is not None
         self._close()
-        if has_written:
-            with suppress(OSError):
+        with suppress(OSError):
+            if has_written:
                 _sweep(self.path.parent)
+            elif not self._is_kept:
+                self.path.unlink(missing_ok=True)  # it told of another build
 
     def _close(self) -> None:
         self._is_closed = True

@@ -12,6 +12,7 @@ What touches tree and watch holds the lock, in a worker thread where it takes
 time; the event loop itself only drains the queue of events.
 """
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +24,6 @@ import trio
 from nixeryd.fingerprint.contents import MovingError
 from nixeryd.fingerprint.inotify import InotifyUnavailableError
 from nixeryd.fingerprint.opening import Opening
-from nixeryd.fingerprint.outside import OutOfSightError
 from nixeryd.fingerprint.scope import NoScopeError
 from nixeryd.fingerprint.turns import Turns
 from nixeryd.fingerprint.view import View
@@ -63,6 +63,11 @@ class Checkout:
         if self._view is None or self._blind is not None:
             return f"evaluating each time: {self._blind}"
         return self._view.describe()
+
+    @property
+    def root(self) -> str | None:
+        """The directory that the fingerprint is of, if there is one."""
+        return None if self._view is None else os.fsdecode(self._view.scope.root)
 
     @property
     def changes(self) -> int:
@@ -109,13 +114,8 @@ class Checkout:
     def _value(self) -> str | None:
         if self._view is None:
             return None
-        try:
-            value = self._view.value()
-        except OutOfSightError as error:
-            self._blind = str(error)
-            return None
         self._blind = None
-        return value
+        return self._view.value()
 
     async def _refresh(self) -> bool:
         """Refresh to the end, even if the request it is for goes away.

@@ -20,10 +20,7 @@ def read_head(root: bytes) -> bytes:
     `root` may be a worktree or a submodule (.git is a file). Where refs are
     kept as a reftable, the name of its newest table stands for the commit.
     """
-    git = root + b"/.git"
-    pointer = _read(git)
-    if pointer.startswith(b"gitdir: "):
-        git = os.path.join(root, pointer.removeprefix(b"gitdir: ").rstrip(b"\n"))
+    git = git_directory(root)
     head = _read(git + b"/HEAD").strip()
     if not head:
         return b""
@@ -40,6 +37,15 @@ def read_head(root: bytes) -> bytes:
         if not head:
             return _packed(common + b"/packed-refs", name)
     return b""
+
+
+def git_directory(root: bytes) -> bytes:
+    """Return where the repository itself is, of which `root` is the work tree."""
+    git = root + b"/.git"
+    pointer = _read(git)
+    if pointer.startswith(b"gitdir: "):
+        return os.path.join(root, pointer.removeprefix(b"gitdir: ").rstrip(b"\n"))
+    return git
 
 
 def _packed(file: bytes, name: bytes) -> bytes:

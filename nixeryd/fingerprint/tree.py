@@ -27,7 +27,7 @@ from nixeryd.fingerprint.contents import (
 
 Checkpoint = Callable[[], None]  # called in every round of a long loop
 
-FORMAT = 1  # of the saved records, and of every digest
+FORMAT = 2  # of the saved records, and of every digest
 _LENGTH = struct.Struct("!I")
 _BLOCK = 1000  # records saved as one: a turn of the event loop
 _TRIES = 4  # at a directory whose files vanish while they are read
@@ -45,7 +45,6 @@ class Tree:
         self.root = root
         self.total = 0
         self.changes = changes  # how often something was seen to have changed
-        self.links: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {}
         self._records: dict[bytes, bytes] = {}
         self._remembered: dict[bytes, bytes] = {}
 
@@ -97,7 +96,6 @@ class Tree:
             old = _decode(record)
             self.total = (self.total - old.digest(path)) % (1 << 256)
             self.changes += 1
-            self.links.pop(path, None)
             pending += [join(path, name) for name in old.subdirectories]
             yield path
 
@@ -148,16 +146,11 @@ class Tree:
         gone = 0 if old is None else old.digest(path)
         self.total = (self.total - gone + new.digest(path)) % (1 << 256)
         self._records[path] = _encode(new)
-        if new.links:
-            self.links[path] = new.links
-        else:
-            self.links.pop(path, None)
 
     def start_over(self) -> None:
         """Believe nothing, and still read no file again whose stamp holds."""
         self._remembered |= self._records
         self._records.clear()
-        self.links.clear()
         self.total = 0
         self.changes += 1
 

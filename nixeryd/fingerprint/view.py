@@ -11,12 +11,9 @@ from typing import Protocol
 
 from nixeryd.fingerprint.head import read_head
 from nixeryd.fingerprint.mounts import MountTable
-from nixeryd.fingerprint.outside import identify, links_outside
 from nixeryd.fingerprint.scope import Scope
 from nixeryd.fingerprint.tree import FORMAT, Checkpoint, Tree
 from nixeryd.fingerprint.watch import Watch
-
-STORE = b"/nix/store"
 
 
 class View(Protocol):
@@ -43,7 +40,7 @@ class View(Protocol):
         """
 
     def value(self) -> str:
-        """Return the fingerprint. Raises `OutOfSightError`."""
+        """Return the fingerprint."""
 
     def describe(self) -> str:
         """Say how this knows, for a status line."""
@@ -52,10 +49,9 @@ class View(Protocol):
         """Give back what the system lent."""
 
 
-def _value(scope: Scope, tree: Tree, leaving: tuple[bytes, ...]) -> str:
+def _value(scope: Scope, tree: Tree) -> str:
     hasher = hashlib.blake2b(digest_size=20)
-    outside = identify(scope.root, STORE, leaving)
-    for part in (b"%d" % FORMAT, read_head(scope.root), outside):
+    for part in (b"%d" % FORMAT, read_head(scope.root)):
         hasher.update(b"%d:%b" % (len(part), part))
     hasher.update(tree.total.to_bytes(32))
     return hasher.hexdigest()
@@ -70,7 +66,6 @@ class WatchedView:
         self.scope, self.tree, self.fresh = scope, tree, 0
         self.watch = watch
         self._mounts = mounts
-        self._leaving = links_outside(scope.root, tree.links)
 
     @property
     def queue(self) -> int | None:
@@ -94,11 +89,10 @@ class WatchedView:
     def refresh(self, checkpoint: Checkpoint) -> None:
         """Read the directories that events told of."""
         self.watch.reconcile(checkpoint)
-        self._leaving = links_outside(self.scope.root, self.tree.links)
 
     def value(self) -> str:
         """Return the fingerprint."""
-        return _value(self.scope, self.tree, self._leaving)
+        return _value(self.scope, self.tree)
 
     def describe(self) -> str:
         """Say how many directories are watched."""
@@ -116,7 +110,6 @@ class WalkedView:
     def __init__(self, scope: Scope, tree: Tree, reason: str) -> None:
         self.scope, self.tree, self.fresh = scope, tree, 0
         self._reason = reason
-        self._leaving: tuple[bytes, ...] = ()
 
     @property
     def queue(self) -> int | None:
@@ -134,11 +127,10 @@ class WalkedView:
     def refresh(self, checkpoint: Checkpoint) -> None:
         """Compare all stamps; read what differs."""
         self.tree.walk(checkpoint)
-        self._leaving = links_outside(self.scope.root, self.tree.links)
 
     def value(self) -> str:
         """Return the fingerprint."""
-        return _value(self.scope, self.tree, self._leaving)
+        return _value(self.scope, self.tree)
 
     def describe(self) -> str:
         """Say why it is not watched."""

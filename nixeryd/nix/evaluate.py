@@ -22,6 +22,7 @@ from nixeryd.images.search import NESTED
 from nixeryd.nix.hints import explain_missing
 from nixeryd.nix.packageset import EvaluationFailed, PackageSet
 from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.reads import Reads
 
 _AT_ONCE = 2  # evaluations side by side; one of nixpkgs takes some 500 MB
 
@@ -81,23 +82,26 @@ class _Problem:
     is_missing: bool
 
 
-async def evaluate(
+async def evaluate(  # noqa: PLR0913  each is a word of the question
     nix: Nix,
     source: PackageSet | Path,
     packages: Sequence[str],
     system: str,
     *,
     optional: Collection[str] = (),
+    reads: Reads | None = None,
 ) -> Evaluation:
     """Evaluate packages of a set; a path is that of a directory or a .nix file.
 
-    Of `optional` names those that are no packages are left out. Raises
-    `PackagesNotFound` or `EvaluationFailed`, which name all bad packages.
+    Of `optional` names those that are no packages are left out. What was read is
+    added to `reads`, whatever comes of it. Raises `PackagesNotFound` or
+    `EvaluationFailed`, which name all bad packages.
     """
     package_set = PackageSet(source) if isinstance(source, Path) else source
     await package_set.check()
     called = package_set.called
-    query = partial(_query, nix, package_set, system)
+    reads = Reads() if reads is None else reads
+    query = partial(_query, nix, package_set, system, reads=reads)
     try:
         answers = await query(packages)
     except NixFailed:
@@ -133,12 +137,13 @@ async def evaluate(
     return Evaluation(tuple(resolved))
 
 
-async def _query(
+async def _query(  # noqa: PLR0913  each is a word of the question
     nix: Nix,
     package_set: PackageSet,
     system: str,
     names: Sequence[str],
     *,
+    reads: Reads,
     catch: bool = True,
 ) -> dict[str, Any]:
     answers: dict[str, Any] = await package_set.ask(
@@ -149,6 +154,7 @@ async def _query(
             "system": system,
             "catch": "yes" if catch else "no",
         },
+        reads,
         trace=not catch,
     )
     return answers
@@ -200,7 +206,7 @@ async def _nested_names(nix: Nix, package_set: PackageSet, system: str) -> list[
     """List what is in the nested sets of nixpkgs; nothing if they break off."""
     arguments = {"system": system, "names": "[]", "nested": json.dumps(NESTED)}
     try:
-        names = await package_set.ask(nix, "search.nix", arguments)
+        names = await package_set.ask(nix, "search.nix", arguments, Reads())
     except (NixFailed, EvaluationFailed):
         return []  # there is a better error to tell
     return [name for name in names if "." in name]

@@ -14,9 +14,11 @@ import trio
 
 from nixeryd import paths
 from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.nix import told
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.nix.reasons import explain
 from nixeryd.nix.restricted import ENVIRONMENT, restrict
+from nixeryd.reads import Reads
 
 _FLAKES = ("--option", "experimental-features", "nix-command flakes")
 
@@ -39,7 +41,8 @@ class PackageSet:
     A flake's reference is such as git+file:///home/u/app. `label` is how messages
     name the set, if not by its place. `only` is the one directory that evaluation may
     read beside the store, for a set that nobody here has looked at. `advice` is said
-    where a package is missing.
+    where a package is missing. What is in the directories `inside` somebody else
+    watches.
     """
 
     path: Path | None = None
@@ -47,6 +50,7 @@ class PackageSet:
     label: str | None = None
     only: Path | None = None
     advice: str = ""
+    inside: tuple[str, ...] = ()
 
     @property
     def called(self) -> str:
@@ -63,14 +67,15 @@ class PackageSet:
         nix: Nix,
         file: str,
         arguments: Mapping[str, str],
+        reads: Reads,
         *,
         trace: bool = False,
     ) -> Any:
         """Evaluate one of our own files, which gets the set and these strings.
 
-        Return its JSON; derivations on the way are written. With `trace`, errors come
-        with all that led to them, for `explain`. Raises `NixFailed`, or
-        `EvaluationFailed` if it takes too long.
+        Return its JSON, and add what it read to `reads`; derivations on the way are
+        written. With `trace`, errors come with all that led to them, for `explain`.
+        Raises `NixFailed`, or `EvaluationFailed` if it takes too long.
         """
         # nix-instantiate wants an absolute path, or takes it for one of <…>.
         place = str(Path("/") if self.path is None else self.path.absolute())
@@ -90,10 +95,14 @@ class PackageSet:
             *(_FLAKES if self.flake is not None else ()),
             *(["--show-trace"] if trace and nix.has_causes_last else ()),
         ]
-        if self.only is not None:
+        with trio.move_on_after(nix.limits.deadline):
+            if self.flake is not None:
+                return await told.ask_flake(nix, command, reads)
+            if self.only is None:
+                return await told.ask(nix, command, place, self.inside, reads)
+            # All that it can read is the same always.
             command = restrict(command, (ours, self.only))
             nix = replace(nix, environment={**nix.environment, **ENVIRONMENT})
-        with trio.move_on_after(nix.limits.deadline):
             return json.loads(await nix.run(command, limits=nix.limits))
         raise EvaluationFailed(
             f"{self.called} takes more than {nix.limits.seconds} s to evaluate: it may"

@@ -60,7 +60,8 @@ class Nix:
     `fork` is as Nix names itself, in lower case: "nix", "lix, like nix",
     "determinate nix 3.8.0". `options` go to every command; `environment` is
     added to our own. While `offline` is on, no command waits for a network. `on_event`
-    hears what evaluations say.
+    hears what evaluations say. `roots` are directories from which each source imports,
+    as far as that was seen.
     """
 
     directory: Path
@@ -71,6 +72,7 @@ class Nix:
     offline: Offline = field(default_factory=Offline)
     limits: Limits = field(default_factory=Limits)
     on_event: EventCallback | None = field(default=None, compare=False)
+    roots: dict[str, list[str]] = field(default_factory=dict, compare=False)
 
     @property
     def is_lix(self) -> bool:
@@ -96,6 +98,11 @@ class Nix:
     def database(self) -> Path:
         """Where Nix keeps what it knows of the store, if that is local."""
         return Path(self._variable("NIX_STATE_DIR") or "/nix/var/nix", "db/db.sqlite")
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The environment of its commands."""
+        return {**os.environ, **self.environment}
 
     def _variable(self, name: str) -> str:
         return self.environment.get(name) or os.environ.get(name, "")

@@ -16,6 +16,7 @@ from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
+from nixeryd.reads import Reads
 from nixeryd.sources.source import State
 from nixeryd.sources.vouched import evaluate_vouched
 
@@ -70,12 +71,13 @@ class Commit:
                 real / self.repository.inside,
                 label=self.called,
                 only=None if self.to_trust is None else real,
+                inside=(str(real),),
             )
 
-    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+    async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
         """Evaluate the commit's files; raises `RegistryError`."""
         async with self.open() as found:
-            return await evaluate_vouched(nix, found, image, self.to_trust)
+            return await evaluate_vouched(nix, found, image, self.to_trust, reads)
 
 
 async def commit_at(

@@ -12,6 +12,7 @@ from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
+from nixeryd.reads import Reads
 from nixeryd.sources.source import Searchable, State
 
 
@@ -44,6 +45,6 @@ class Deferred:
         async with (await self.fetch()).open() as found:
             yield found
 
-    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+    async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
         """Fetch it, and evaluate."""
-        return await (await self.fetch()).evaluate(nix, image)
+        return await (await self.fetch()).evaluate(nix, image, reads)

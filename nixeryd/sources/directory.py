@@ -18,6 +18,7 @@ from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation, evaluate
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
+from nixeryd.reads import Reads
 from nixeryd.sources.commit import Commit, commit_at
 from nixeryd.sources.source import State
 
@@ -114,13 +115,20 @@ class Directory:
     async def open(self) -> AsyncIterator[PackageSet]:
         """Give what is there now."""
         await trio.lowlevel.checkpoint()
-        yield PackageSet(self.path, label=self.label, advice=self.advice)
+        root = None if self.checkout is None else self.checkout.root
+        inside = () if root is None else (str(self.path), root)
+        yield PackageSet(self.path, label=self.label, advice=self.advice, inside=inside)
 
-    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+    async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
         """Evaluate what is there now."""
         async with self.open() as found:
             return await evaluate(
-                nix, found, image.packages, image.system, optional=image.optional
+                nix,
+                found,
+                image.packages,
+                image.system,
+                optional=image.optional,
+                reads=reads,
             )
 
 

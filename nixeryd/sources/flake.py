@@ -24,6 +24,7 @@ from nixeryd.nix import messages
 from nixeryd.nix.evaluate import Evaluation, EvaluationFailed, evaluate
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.reads import Reads
 from nixeryd.sources.deferred import Deferred
 from nixeryd.sources.directory import describe
 from nixeryd.sources.source import Searchable, State
@@ -63,10 +64,10 @@ class LockedFlake:
         await trio.lowlevel.checkpoint()
         yield PackageSet(flake=self.reference)
 
-    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+    async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
         """Evaluate its packages."""
         async with self.open() as found:
-            return await _evaluate(nix, found, image)
+            return await _evaluate(nix, found, image, reads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +148,11 @@ class LocalFlake:
             raise RegistryError(ErrorCode.DENIED, f"{self.path}: {error}") from error
         yield PackageSet(flake=reference)
 
-    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+    async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
         """Evaluate what is there now."""
         async with self.open() as found:
             try:
-                return await _evaluate(nix, found, image)
+                return await _evaluate(nix, found, image, reads)
             except EvaluationFailed as error:
                 raise EvaluationFailed(
                     str(error) + _hint(self.path, str(error)), error.names
@@ -236,9 +237,11 @@ class RemoteFlake:
         return LockedFlake(self.name, reference, said.get("revision"))
 
 
-async def _evaluate(nix: Nix, found: PackageSet, image: ImageName) -> Evaluation:
+async def _evaluate(
+    nix: Nix, found: PackageSet, image: ImageName, reads: Reads
+) -> Evaluation:
     return await evaluate(
-        nix, found, image.packages, image.system, optional=image.optional
+        nix, found, image.packages, image.system, optional=image.optional, reads=reads
     )
 
 

@@ -1,11 +1,13 @@
 """Searching the default source: its names, listed once per state of it.
 
-Names are kept on disk under the source's fingerprint; where there is none, they
-are listed each time. What is to be said about a package needs it evaluated, so
-only the few that are shown are, and that is remembered while the daemon runs.
+Names are kept on disk under the source's fingerprint, with what was read outside of
+it; where that is not known, they are listed each time. What is to be said about a
+package needs it evaluated, so only the few that are shown are, and that is remembered
+while the daemon runs.
 """
 
 import json
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,12 @@ import msgspec
 import structlog
 import trio
 
+from nixeryd.fingerprint.outside import OutOfSightError, Outside, note
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.search import NESTED, Match, search
 from nixeryd.nix.packageset import EvaluationFailed, PackageSet
 from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.reads import Reads
 from nixeryd.sources.source import Configured, Searchable
 
 log = structlog.get_logger()
@@ -30,6 +34,7 @@ class _Names(msgspec.Struct, frozen=True):
     fingerprint: str
     nested: tuple[str, ...]
     names: tuple[str, ...]
+    read: Outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +85,19 @@ class Search:
         if self._names is None:
             self._names = await trio.to_thread.run_sync(_read, self._file)
         known = self._names
-        if known is not None and (known.fingerprint, known.nested) == (
-            fingerprint,
-            NESTED,
+        if (
+            known is not None
+            and (known.fingerprint, known.nested) == (fingerprint, NESTED)
+            and await trio.to_thread.run_sync(known.read.holds, self._nix.variables)
         ):
             return known.names
-        names: list[str] = await self._ask(source, [])
-        if fingerprint is not None and fingerprint == await source.fingerprint():
-            self._names = _Names(fingerprint, NESTED, tuple(names))
-            self._described.clear()
+        self._described.clear()
+        names: list[str]
+        names, read = await self._ask(source, [])
+        if fingerprint is None or read is None:
+            return names
+        if fingerprint == await source.fingerprint():
+            self._names = _Names(fingerprint, NESTED, tuple(names), read)
             await trio.to_thread.run_sync(_write, self._file, self._names)
         return names
 
@@ -104,37 +113,55 @@ class Search:
         unknown = [m.attribute for m in matches if m.attribute not in told]
         if unknown:
             try:
-                new: dict[str, Any] = await self._ask(source, unknown)
+                new: dict[str, Any]
+                new, read = await self._ask(source, unknown)
             except RegistryError:
                 # One of them breaks off the whole evaluation: say the names alone.
                 return {**{name: {} for name in unknown}, **told}
             told |= new
-            if fingerprint is not None and len(self._described) < _REMEMBERED:
+            # What else it read would have to be looked at each time.
+            is_alone = read is not None and not read.reads
+            if fingerprint and is_alone and len(self._described) < _REMEMBERED:
                 self._described |= {(fingerprint, name): new[name] for name in new}
         return told
 
-    async def _ask(self, source: Searchable, names: Sequence[str]) -> Any:
+    async def _ask(
+        self, source: Searchable, names: Sequence[str]
+    ) -> tuple[Any, Outside | None]:
+        """Ask, and note what was read outside; None if that cannot be told."""
+        reads, began = Reads(), time.time_ns()
         async with source.open() as found:
             await found.check()
-            try:
-                return await self._query(found, names, NESTED)
-            except NixFailed as error:
-                if names:
-                    raise self._failure(found, error) from error
-            try:
-                listed: list[str] = await self._query(found, names, ())
-            except NixFailed as error:
-                raise self._failure(found, error) from error
-            return listed + await self._list_each(found, frozenset(listed))
+            answer = await self._try(found, names, reads)
+        try:
+            return answer, await trio.to_thread.run_sync(
+                note, reads, began, self._nix.variables
+            )
+        except (OutOfSightError, OSError):
+            return answer, None
 
-    async def _list_each(self, found: PackageSet, top: Collection[str]) -> list[str]:
+    async def _try(self, found: PackageSet, names: Sequence[str], reads: Reads) -> Any:
+        try:
+            return await self._query(found, names, NESTED, reads)
+        except NixFailed as error:
+            if names:
+                raise self._failure(found, error) from error
+        try:
+            listed: list[str] = await self._query(found, names, (), reads)
+        except NixFailed as error:
+            raise self._failure(found, error) from error
+        return listed + await self._list_each(found, frozenset(listed), reads)
+
+    async def _list_each(
+        self, found: PackageSet, top: Collection[str], reads: Reads
+    ) -> list[str]:
         """List the nested sets one by one: one of them breaks off the evaluation."""
         listed: list[str] = []
         for nested in NESTED:
             if nested not in top:
                 continue
             try:
-                names: list[str] = await self._query(found, [], (nested,))
+                names: list[str] = await self._query(found, [], (nested,), reads)
             except NixFailed as error:
                 why = found.explain(self._nix, error)
                 log.warning("not searched", set=f"{found.called}: {nested}", error=why)
@@ -147,14 +174,18 @@ class Search:
         return EvaluationFailed(f"{found.called} does not evaluate: {why}")
 
     async def _query(
-        self, found: PackageSet, names: Sequence[str], nested: Sequence[str]
+        self,
+        found: PackageSet,
+        names: Sequence[str],
+        nested: Sequence[str],
+        reads: Reads,
     ) -> Any:
         arguments = {
             "system": self._system,
             "names": json.dumps(names),
             "nested": json.dumps(nested),
         }
-        return await found.ask(self._nix, "search.nix", arguments)
+        return await found.ask(self._nix, "search.nix", arguments, reads)
 
 
 def _read(file: Path) -> _Names | None:

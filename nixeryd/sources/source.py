@@ -12,6 +12,7 @@ from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
+from nixeryd.reads import Reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Source(Protocol):
         """Give the commit, "-dirty" behind it if files differ; None if unknown."""
         ...
 
-    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+    async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
         """Evaluate the packages of an image; raises `RegistryError`."""
         ...
 

@@ -10,6 +10,7 @@ from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation, ResolvedPackage
 from nixeryd.nix.process import Nix
+from nixeryd.reads import Reads
 from nixeryd.sources.source import State
 
 _STORE = "/nix/store"
@@ -43,9 +44,9 @@ class StorePaths:
     async def revision(self) -> None:
         """Give none: it is not of any repository."""
 
-    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+    async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
         """Find the paths; MANIFEST_UNKNOWN if one is not there."""
-        del nix
+        del nix, reads
         return Evaluation(await find_store_paths(image.store_paths))
 
 

@@ -28,6 +28,7 @@ from nixeryd.nix import messages
 from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.reads import Reads
 from nixeryd.sources.deferred import Deferred
 from nixeryd.sources.source import Searchable, State
 from nixeryd.sources.vouched import evaluate_vouched
@@ -85,11 +86,11 @@ class Unpacked:
         only = None if self.is_configured else self.path
         yield PackageSet(self.path, label=self.called, only=only)
 
-    async def evaluate(self, nix: Nix, image: ImageName) -> Evaluation:
+    async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
         """Evaluate it from the store."""
         async with self.open() as found:
             to_trust = None if self.is_configured else "configure it as a source"
-            return await evaluate_vouched(nix, found, image, to_trust)
+            return await evaluate_vouched(nix, found, image, to_trust, reads)
 
 
 @dataclass(slots=True, eq=False)

@@ -5,6 +5,7 @@ from nixeryd.nix.evaluate import Evaluation, EvaluationFailed, evaluate
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
 from nixeryd.nix.restricted import is_refusal
+from nixeryd.reads import Reads
 
 _RESTRICTED = (
     "Only a tag names this state, which nobody here vouches for: it reads its own files"
@@ -14,7 +15,7 @@ _RESTRICTED = (
 
 
 async def evaluate_vouched(
-    nix: Nix, found: PackageSet, image: ImageName, to_trust: str | None
+    nix: Nix, found: PackageSet, image: ImageName, to_trust: str | None, reads: Reads
 ) -> Evaluation:
     """Evaluate the packages of an image; raises `RegistryError`.
 
@@ -22,7 +23,12 @@ async def evaluate_vouched(
     """
     try:
         return await evaluate(
-            nix, found, image.packages, image.system, optional=image.optional
+            nix,
+            found,
+            image.packages,
+            image.system,
+            optional=image.optional,
+            reads=reads,
         )
     except EvaluationFailed as error:
         if to_trust is None or not is_refusal(str(error)):

@@ -19,7 +19,16 @@ from pathlib import Path
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
-from nixeryd.store import insides, lists, migrations, mirrored, names, numbers, origins
+from nixeryd.store import (
+    insides,
+    lists,
+    migrations,
+    mirrored,
+    names,
+    numbers,
+    origins,
+    readings,
+)
 from nixeryd.store.blobs import StoreFullError
 from nixeryd.store.connection import IndexUnusableError, connect, explained
 from nixeryd.store.insides import Insides
@@ -28,6 +37,7 @@ from nixeryd.store.mirrored import Mirrored, Place
 from nixeryd.store.names import Names
 from nixeryd.store.numbers import Numbers
 from nixeryd.store.origins import Origins
+from nixeryd.store.readings import Readings
 from nixeryd.store.recent import Recent
 from nixeryd.store.reserve import RESERVE, Reserve
 
@@ -68,7 +78,7 @@ CREATE TRIGGER IF NOT EXISTS manifest_written AFTER INSERT ON manifests BEGIN
         VALUES (new.digest, (julianday('now') - 2440587.5) * 86400.0);
 END;
 """
-_PARTS = (mirrored, lists, names, insides, origins)
+_PARTS = (mirrored, lists, names, insides, origins, readings)
 _TABLES = "".join((numbers.SCHEMA, _SCHEMA, *(part.SCHEMA for part in _PARTS)))
 _SET_USED = "UPDATE uses SET used = ? WHERE manifest = ?"
 _LATE = "SELECT manifest FROM uses WHERE used > ? ORDER BY used DESC"
@@ -103,6 +113,7 @@ class Index:
         self.lists = Lists(connection)
         self.insides = Insides(connection)
         self.origins = Origins(connection)
+        self._readings = Readings(connection)
         self._recent = Recent(connection)
 
     def sync(self) -> None:
@@ -206,14 +217,25 @@ class Index:
             (str(manifest.digest), manifest.media_type, needs, manifest.size),
         )
 
-    def add_build(self, key: str, manifest: StoredManifest) -> None:
-        """Remember a manifest and what it was made of, both or neither."""
+    def read_for(self, key: str) -> bytes | None:
+        """Return what was read for a build; None if that is not known."""
+        return self._recent.get(("read", key), partial(self._readings.get, key))
+
+    def add_build(
+        self, key: str, manifest: StoredManifest, read: bytes | None = None
+    ) -> None:
+        """Remember a manifest and what it was made of, both or neither.
+
+        `read` is what an evaluation read, where that is part of it.
+        """
         with self._db:
             self._add_manifest(manifest)
             self._db.execute(
                 "INSERT OR REPLACE INTO builds VALUES (?, ?)",
                 (key, str(manifest.digest)),
             )
+            if read is not None:
+                self._readings.add(key, read)
 
     def set_tag(
         self, image: str, tag: str, repository: str, manifest: Digest, now: float

@@ -89,9 +89,9 @@ async def test_a_manifest_that_is_used_again_cannot_go_before_that_is_written(
         (checkout.directory / "unrelated").write_text("")
         index, leases, held = builder._index, builder._blobs.leases, []
 
-        def add_build(key, manifest):
+        def add_build(key, manifest, read=None):
             held.append(manifest.digest in leases.of_builds())
-            type(index).add_build(index, key, manifest)
+            type(index).add_build(index, key, manifest, read)
 
         index.add_build = add_build
         assert await builder.manifest(("word",), "latest") == first

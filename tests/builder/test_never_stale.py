@@ -8,25 +8,35 @@ import os
 import random
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import trio
 
 from nixeryd.builder import progress as events
+from nixeryd.fingerprint import outside
 from tests.builder.conftest import open_builder
 
-ROUNDS = int(os.environ.get("NIXERYD_ROUNDS", "40"))
+ROUNDS = int(os.environ.get("NIXERYD_ROUNDS", "25"))
 SEED = int(os.environ.get("NIXERYD_SEED", str(random.randrange(10**6))))
 
-# Reads a tracked file, a directory, a file that may be untracked, an ignored one
-# and one behind a link that leaves the checkout.
+# Reads a tracked file, a directory, a file that may be untracked, an ignored one and
+# one behind a link that leaves the checkout; and of what is beside it, files, names of
+# files, a link that moves, one that NIX_PATH has, what is copied, and a variable.
 SET = """\
 { system }:
 let
   read = file: if builtins.pathExists file then builtins.readFile file else "none";
   text = builtins.concatStringsSep "+" (map read [
     ./word.txt ./dir/nested/word.txt ./untracked.txt ./ignored.txt ./outside/word.txt
+    ../outside/maybe.txt
+  ] ++ [
+    (import ../outside/word.nix) (import ../link) (import <never-stale>)
+    (toString (builtins.attrNames (builtins.readDir ../outside)))
+    "${../outside/word.txt}"
+    (builtins.path { path = ../outside; name = "outside"; })
+    (builtins.getEnv "NIXERYD_NEVER_STALE")
   ]);
 in {
   word = derivation {
@@ -49,6 +59,12 @@ class Checkout:
         place.mkdir()
         self.outside.mkdir()
         (self.outside / "word.txt").write_text("outside")
+        (self.outside / "word.nix").write_text('"nix"')
+        for name in ("one", "two"):
+            (place.parent / name).mkdir()
+            (place.parent / name / "default.nix").write_text(f'"{name}"')
+        self.link = place.with_name("link")
+        self.link.symlink_to("one")
         (place / "default.nix").write_text(SET)
         (place / ".gitignore").write_text("ignored.txt\n")
         (place / "word.txt").write_text("start")
@@ -109,6 +125,32 @@ class Checkout:
     def edit_outside(self) -> None:
         (self.outside / "word.txt").write_text(self.word())
 
+    def edit_what_is_imported(self) -> None:
+        (self.outside / "word.nix").write_text(f'"{self.word()}"')
+
+    def edit_behind_the_link(self) -> None:
+        (self.link / "default.nix").write_text(f'"{self.word()}"')
+
+    def move_the_link(self) -> None:
+        new = self.link.with_name("new-link")
+        new.symlink_to(self.rng.choice(["one", "two"]))
+        new.replace(self.link)
+
+    def move_what_the_link_is_to(self) -> None:
+        between = self.place.parent / "between"
+        (self.place.parent / "one").rename(between)
+        (self.place.parent / "two").rename(self.place.parent / "one")
+        between.rename(self.place.parent / "two")
+
+    def add_outside(self) -> None:
+        (self.outside / "maybe.txt").write_text(self.word())
+
+    def remove_outside(self) -> None:
+        (self.outside / "maybe.txt").unlink(missing_ok=True)
+
+    def set_a_variable(self) -> None:
+        os.environ["NIXERYD_NEVER_STALE"] = self.word()
+
     def touch(self) -> None:
         (self.place / "word.txt").touch()
 
@@ -152,6 +194,13 @@ class Checkout:
                 self.remove_untracked,
                 self.edit_ignored,
                 self.edit_outside,
+                self.edit_what_is_imported,
+                self.edit_behind_the_link,
+                self.move_the_link,
+                self.move_what_the_link_is_to,
+                self.add_outside,
+                self.remove_outside,
+                self.set_a_variable,
                 self.touch,
                 self.switch,
                 self.stash,
@@ -163,7 +212,22 @@ class Checkout:
             ]
         )
         does()
+        if self.rng.random() < 0.5:
+            self.rest()
         return does.__name__
+
+    def rest(self) -> None:
+        """Leave all alone for a moment: what has just changed is not remembered."""
+        made = (self.place.parent, *self.place.parent.rglob("*"))
+        last = max(os.lstat(at).st_ctime_ns for at in made)
+        while time.time_ns() <= last + outside.QUICK:
+            pass
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch, tmp_path):
+    monkeypatch.setenv("NIXERYD_NEVER_STALE", "start")
+    monkeypatch.setenv("NIX_PATH", f"never-stale={tmp_path}/link")
 
 
 async def what_nix_gives(nix, source):

@@ -20,7 +20,7 @@ ROUNDS = 60
 
 
 def oracle(root, git):
-    """Digest everything below root but .git, what links show, and HEAD."""
+    """Digest everything below root but .git, and HEAD."""
     seen = [git("rev-parse", "HEAD")]
     for directory, directories, files in os.walk(root):
         if ".git" in directories:
@@ -30,7 +30,7 @@ def oracle(root, git):
         for path in (Path(directory, name) for name in sorted(files + directories)):
             if path.is_symlink():
                 seen.append((path, path.readlink()))
-            if path.is_file():
+            elif path.is_file():
                 executable = bool(path.stat().st_mode & 0o100)
                 seen.append((path, executable, path.read_bytes()))
     return hashlib.sha256(repr(seen).encode()).hexdigest()
@@ -42,8 +42,6 @@ class Hands:
     def __init__(self, root, git, seed):
         self.root, self.git = root, git
         self.rng = random.Random(seed)
-        self.outside = root.parent / "outside.nix"
-        self.outside.write_text("0")
         self.away = root.parent / "away"
 
     def files(self):
@@ -102,14 +100,6 @@ class Hands:
         link = self.root / "link.nix"
         link.unlink(missing_ok=True)
         link.symlink_to(self.any_file().relative_to(self.root))
-
-    def link_to_outside(self):
-        link = self.root / "pkgs" / "outside.nix"
-        if not link.is_symlink():
-            link.symlink_to(self.outside)
-
-    def edit_outside(self):
-        self.outside.write_text(self.text())
 
     def untracked(self):
         path = self.root / f"new{self.rng.randrange(3)}.nix"

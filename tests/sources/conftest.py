@@ -8,6 +8,7 @@ import trio
 
 from nixeryd.config import load_settings
 from nixeryd.images.names import NamePolicy, parse_image
+from nixeryd.reads import Reads
 from nixeryd.sources.opening import open_sources
 from tests.git.conftest import make_repository, own_configuration
 
@@ -61,6 +62,6 @@ async def word(sources, nix, tag="latest"):
     source = await (await sources.resolve(image("word"), tag)).ready()
     found = {
         p.attribute: p.name
-        for p in (await source.evaluate(nix, image("word"))).packages
+        for p in (await source.evaluate(nix, image("word"), Reads())).packages
     }
     return found["word"].removeprefix("word-")

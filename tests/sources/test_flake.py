@@ -4,6 +4,7 @@ import pytest
 
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.names import NamePolicy
+from nixeryd.reads import Reads
 from tests.sources.conftest import POLICY, image
 
 FLAKE = """{{
@@ -37,7 +38,7 @@ def config(repo):
 
 async def names(sources, nix, name, tag="latest"):
     source = await (await sources.resolve(image(name), tag)).ready()
-    evaluation = await source.evaluate(nix, image(name))
+    evaluation = await source.evaluate(nix, image(name), Reads())
     return [package.name for package in evaluation.packages]
 
 
@@ -131,7 +132,8 @@ async def test_its_nixpkgs_gives_shells_and_certificates(
         asked = image("shell/flake/uses", policy)
         source = await (await sources.resolve(asked, "latest")).ready()
         found = {
-            p.attribute: p.name for p in (await source.evaluate(nix, asked)).packages
+            p.attribute: p.name
+            for p in (await source.evaluate(nix, asked, Reads())).packages
         }
     assert found == {
         "bash": "app-bash",

@@ -10,6 +10,7 @@ import pytest
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.names import NamePolicy
 from nixeryd.nix.restricted import is_refusal
+from nixeryd.reads import Reads
 from tests.sources.conftest import image, package_set
 
 PACKAGE = """word{number} = derivation {{
@@ -79,7 +80,7 @@ def repo(make_repository, secret):
 async def evaluate(sources, nix, tag, name="word0"):
     wanted = image(name, POLICY)
     source = await (await sources.resolve(wanted, tag)).ready()
-    return [p.name for p in (await source.evaluate(nix, wanted)).packages]
+    return [p.name for p in (await source.evaluate(nix, wanted, Reads())).packages]
 
 
 async def test_it_gets_nothing(nix, open_configured, repo, secret, monkeypatch):

@@ -36,9 +36,9 @@ def evaluations(monkeypatch):
     asked = []
     real = Search._query
 
-    async def noted(self, found, names, nested):
+    async def noted(self, found, names, nested, reads):
         asked.append(names or "list")
-        return await real(self, found, names, nested)
+        return await real(self, found, names, nested, reads)
 
     monkeypatch.setattr(Search, "_query", noted)
     return asked

@@ -159,10 +159,14 @@ class Channel:
         return Unpacked(self.name, path, called, channel == self.channel)
 
     async def _renew(self, channel: str) -> Unpacked:
+        place = channel
+        if channel != self.channel and is_commit(channel):
+            # This may fetch a history, and others need not wait for it.
+            place = await self._prove(channel)
         async with self._lock:
             if known := await self._fresh(channel):
                 return known
-            path = await self._fetch(channel)
+            path = await self._fetch(channel, tarball_url(place))
             self._known[channel] = (trio.current_time(), path)
         return self._unpacked(channel, path)
 
@@ -176,17 +180,14 @@ class Channel:
             message = f"the source {self.name}: {error}"
             raise RegistryError(ErrorCode.DENIED, message) from error
 
-    async def _fetch(self, channel: str) -> Path:
-        place = channel
-        if channel != self.channel and is_commit(channel):
-            place = await self._prove(channel)
+    async def _fetch(self, channel: str, url: str) -> Path:
         limits = self.nix.limits
         with trio.move_on_after(limits.patience):
-            return await self._download(channel, tarball_url(place))
+            return await self._download(channel, url)
         raise RegistryError(
             ErrorCode.DENIED,
-            f"the source {self.name}: {tarball_url(place)} takes more than"
-            f" {limits.fetching} s; if it is that large, raise nix.fetch_timeout",
+            f"the source {self.name}: {url} takes more than {limits.fetching} s; if it"
+            " is that large, raise nix.fetch_timeout",
         )
 
     async def _download(self, channel: str, url: str) -> Path:

@@ -37,7 +37,8 @@ def open_far(online, tmp_path):
     def open_it(kind, url, nix=online):
         data = tmp_path / "data"
         if kind == "channel":
-            source = Channel("here", f"{url}/x.tar.xz", nix, tmp_path / "root")
+            remote = Remote(url, tmp_path / "nixpkgs", nix.offline)
+            source = Channel("here", f"{url}/x.tar.xz", nix, tmp_path / "root", remote)
         else:
             remote = Remote(url, tmp_path / "git", nix.offline)
             source = GitUrl("here", remote, "", Trees(tmp_path / "trees"))

@@ -64,6 +64,12 @@ class Source(_Table, frozen=True):
     refs: tuple[RefPattern, ...] = ()  # more that tags may name; evaluated restricted
     channel: str = ""  # its name, a commit of nixpkgs, or the URL of a tarball
     flake: str = ""  # a directory or a flake's URL
+    watch: tuple[str, ...] = ()  # more that it depends on, which nobody can see
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The absolute paths of `watch`."""
+        return tuple(os.path.abspath(os.path.expanduser(one)) for one in self.watch)  # noqa: PTH100, PTH111  text
 
     def __post_init__(self) -> None:
         kinds = [kind for kind in SOURCE_KINDS if getattr(self, kind)]
@@ -345,7 +351,7 @@ def _explain(message: str) -> str:
         return message.replace("$.", "").replace("`$`", "the top level")
     name, table = unknown.group(1), unknown.group(2) or ""
     known = sorted({part for where, _ in _options(Settings) for part in where})
-    known += [*SOURCE_KINDS, "ref", "refs", "sources", "upstreams"]
+    known += [*SOURCE_KINDS, "ref", "watch", "refs", "sources", "upstreams"]
     known += Upstream.__struct_fields__
     near = difflib.get_close_matches(name, known, n=1)
     where = f" in [{table}]" if table else ""

@@ -250,7 +250,12 @@ class Control:
 
     @asynccontextmanager
     async def pull(
-        self, name: str, *, all_platforms: bool = False, asker: str = ""
+        self,
+        name: str,
+        *,
+        all_platforms: bool = False,
+        fresh: bool = False,
+        asker: str = "",
     ) -> AsyncIterator[AsyncGenerator[Mapping[str, object], None]]:
         """Make or fetch an image and tell how it goes; a failure is raised."""
         route, reference = self._understand(name)
@@ -261,7 +266,9 @@ class Control:
                     raise NixerydError(f"{name}: a build has a tag, not a digest")
                 case Nix(components):
                     channel = await stack.enter_async_context(
-                        self._builder.pull(components, str(reference), asker)
+                        self._builder.pull(
+                            components, str(reference), asker, is_fresh=fresh
+                        )
                     )
                 case Upstream() as route:
                     platform = None if all_platforms else self._platform

@@ -133,6 +133,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             stream=settings.cache.layers == "stream",
             timeout=settings.nix.timeout,
             popularity={},
+            watched={name: one.watched for name, one in settings.sources.items()},
         )
         place = settings.nix.popularity
         popularity = Popularity(

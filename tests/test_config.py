@@ -210,3 +210,11 @@ def test_a_proxy_is_checked_and_its_password_not_quoted(tmp_path):
     environ = {"NIXERYD_NETWORK_PROXY": "http://p:1", "NIXERYD_NETWORK_RETRIES": "5"}
     network = load_settings(write(tmp_path, ""), environ=environ).network
     assert (network.proxy, network.retries) == ("http://p:1", 5)
+
+
+def test_more_to_watch_are_absolute_paths(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "config.toml"
+    file.write_text('[sources.a]\npath = "/a"\nwatch = ["~/overlays", "/etc/nixos"]\n')
+    source = load_settings(file, {}).sources["a"]
+    assert source.watched == (f"{tmp_path}/overlays", "/etc/nixos")

@@ -118,8 +118,11 @@ class Workshop:
         stream: bool = False,
         timeout: int,
         popularity: Mapping[str, int],
+        watched: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
+        """Take `watched`: by source, paths that it is told to depend on as well."""
         self._nix = nix
+        self._watched = watched or {}
         self._blobs = blobs
         self._index = index
         self._roots = roots
@@ -218,7 +221,9 @@ class Workshop:
         async with self._evaluations.one():
             before = await source.state()
             evaluating.begin(before.fingerprint)
-            reads, began = Reads(), time.time_ns()
+            watched = self._watched.get(source.name, ())
+            reads = Reads(paths={("tree", path) for path in watched})
+            began = time.time_ns()
             evaluation: Evaluation | None = None
             try:
                 evaluation, origin = await self._evaluate(
@@ -350,7 +355,12 @@ class Workshop:
     def _state_key(self, image: ImageName, source: Source, fingerprint: str) -> str:
         """Compute the key of all that evaluation and packing depend on."""
         return _state_key(
-            self._settings, self._surroundings, image.key, source.name, fingerprint
+            self._settings,
+            self._surroundings,
+            image.key,
+            source.name,
+            fingerprint,
+            *self._watched.get(source.name, ()),
         )
 
     def _key(self, image: ImageName, evaluation: Evaluation) -> str:

@@ -15,14 +15,20 @@ from nixeryd.cli.main import FAILED, settings_options
     is_flag=True,
     help="Of other registries' images, not only what this machine runs.",
 )
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Evaluate built images now, whatever is remembered of them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON event per line.")
 @settings_options
-def pull(
+def pull(  # noqa: PLR0913  each is an option
     names: tuple[str, ...],
     config: Path | None,
     data_dir: Path | None,
     *,
     all_platforms: bool,
+    fresh: bool,
     as_json: bool,
 ) -> int:
     """Build images into the cache ahead of time, or fetch other registries'.
@@ -37,7 +43,8 @@ def pull(
     host = client.get("/api/v1/status")["listeners"]["main"][0]
     failed = False
     events = client.follow(
-        "/api/v1/pull", {"names": list(names), "all_platforms": all_platforms}
+        "/api/v1/pull",
+        {"names": list(names), "all_platforms": all_platforms, "fresh": fresh},
     )
     if as_json:
         for event in events:

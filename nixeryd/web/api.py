@@ -29,6 +29,7 @@ class PullRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     names: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=100)]
     all_platforms: bool = False
+    fresh: bool = False
 
 
 class OfflineRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,7 +121,12 @@ async def _tell(
 ) -> AsyncGenerator[bytes, None]:
     for name in asked.names:
         try:
-            pull = control.pull(name, all_platforms=asked.all_platforms, asker=asker)
+            pull = control.pull(
+                name,
+                all_platforms=asked.all_platforms,
+                fresh=asked.fresh,
+                asker=asker,
+            )
             async with pull as events:
                 async for event in events:
                     yield _line(name, event)  # noqa: ASYNC119  a safe channel

@@ -220,13 +220,19 @@ class Control(Protocol):
         ...
 
     def pull(
-        self, name: str, *, all_platforms: bool = False, asker: str = ""
+        self,
+        name: str,
+        *,
+        all_platforms: bool = False,
+        fresh: bool = False,
+        asker: str = "",
     ) -> AbstractAsyncContextManager[AsyncIterable[Mapping[str, object]]]:
         """Make or fetch an image (`name` or `name:tag`) and tell how it goes.
 
         The events are JSON values. A failure is raised, not told. `all_platforms`:
-        of a mirrored image, not only what this machine runs. `asker` is who waits
-        for it, for people who watch.
+        of a mirrored image, not only what this machine runs. `fresh`: evaluate a
+        built one now, whatever is remembered. `asker` is who waits for it, for people
+        who watch.
         """
         ...
 

@@ -25,12 +25,21 @@ from nixeryd.store.index import open_index
 
 @asynccontextmanager
 async def open_builder(
-    nix, source, data_dir, compression="none", *, watch=False, keep=True, stream=False
+    nix,
+    source,
+    data_dir,
+    compression="none",
+    *,
+    watch=False,
+    keep=True,
+    stream=False,
+    watched=(),
 ):
     """A whole builder with its own data directory.
 
     `source` is a path or a configured source called `here`. `watch` watches it,
-    `keep` keeps the roots of what was built, `stream` keeps layers as recipes.
+    `keep` keeps the roots of what was built, `stream` keeps layers as recipes, and it
+    is told that it depends on the paths in `watched`.
     """
     with open_data_dir(data_dir) as places, open_index(places.index) as index:
         blobs = Blobs(places.blobs, places.staging)
@@ -44,6 +53,7 @@ async def open_builder(
             stream=stream,
             timeout=0,
             popularity={},
+            watched={"here": tuple(map(str, watched))},
         )
         async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
             checkout = None

@@ -203,3 +203,19 @@ async def test_fresh_evaluates_whatever_is_remembered(nix, wrapper):
             told = [event async for event in channel]
         assert told[0] == events.Phase(phase="evaluate")
         assert told[-1].digest == str(first.digest)
+
+
+async def test_what_a_person_says_to_watch_is_looked_at(nix, wrapper):
+    """Such as a service that a builder asks, and that nobody can see."""
+    more = wrapper.place / "more"
+    more.mkdir()
+    rest(wrapper.place)
+    async with open_builder(
+        nix, wrapper.place / "b", wrapper.place / "data", watch=True, watched=[more]
+    ) as builder:
+        first = await builder.manifest(("word",), "latest")
+        break_nix(builder)
+        assert await builder.manifest(("word",), "latest") == first
+        (more / "word").touch()
+        with pytest.raises(RegistryError, match="cannot be run"):
+            await builder.manifest(("word",), "latest")

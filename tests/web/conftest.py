@@ -307,6 +307,7 @@ class MemoryControl:
         self.reloads = []
         self.offline = False
         self.all_platforms = False
+        self.fresh = False
 
     def settings(self):
         return {"idle_exit": 5}
@@ -340,8 +341,9 @@ class MemoryControl:
         self.offline = offline
 
     @asynccontextmanager
-    async def pull(self, name, *, all_platforms=False, asker=""):  # noqa: ARG002
+    async def pull(self, name, *, all_platforms=False, fresh=False, asker=""):  # noqa: ARG002
         self.all_platforms = all_platforms
+        self.fresh = fresh
         send, receive = trio.open_memory_channel(0)
 
         async def tell():

@@ -98,6 +98,14 @@ async def test_a_pull_may_be_of_all_platforms(admin, control):
     body = msgspec.json.encode({"names": ["a"], "all_platforms": True})
     await admin.request("POST", "/api/v1/pull", body=body)
     assert control.all_platforms
+    assert not control.fresh
+
+
+async def test_a_pull_may_evaluate_anew(admin, control):
+    control.scripts["a"] = [{"type": "done"}]
+    body = msgspec.json.encode({"names": ["a"], "fresh": True})
+    await admin.request("POST", "/api/v1/pull", body=body)
+    assert control.fresh
 
 
 async def test_the_network_is_switched_off_and_on(admin, main, control):

@@ -14,6 +14,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
 import trio
 
 from nixeryd.git.allowed import Allowed
@@ -23,6 +24,8 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.sizes import render_size
 
 MOST = 2 * 2**30  # bytes of one fetch; all of nixpkgs has a fifth of it
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
 _UNSUPPORTED = "filtering not recognized by server"
 
 
@@ -87,6 +90,7 @@ class History:
         if not await trio.Path(self.directory, "HEAD").exists():
             await trio.Path(self.directory).mkdir(parents=True, exist_ok=True)
             await git(self.directory, "init", "--quiet", "--bare", "--template=")
+        log.info("fetching the history of a git source", url=self.url)
         await self._fetch()
         await seen.write_text(state)
 

@@ -135,7 +135,6 @@ class Remote:
     async def _find(self, ref: str) -> str:
         """Return the commit that digits begin, if a branch or tag contains it."""
         if not self.offline.on:
-            log.info("fetching the history", url=self.url, wanted=ref)
             await self._history.update(self._refs)
         try:
             return await self._history.find(ref)

@@ -28,6 +28,9 @@ class Network(_Table, frozen=True):
     def __post_init__(self) -> None:
         if self.proxy and self.proxy != DIRECT:
             try:
+                # With its scheme it is known for a URL, and its login is masked.
+                if "://" not in self.proxy:
+                    raise ValueError("write it as http://HOST:PORT")  # noqa: TRY301
                 parse_proxy(self.proxy)
             except ValueError as error:
                 raise ValueError(f"network.proxy: {error}") from None

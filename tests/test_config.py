@@ -3,7 +3,10 @@ import sys
 
 import pytest
 
-from nixeryd.config import ConfigError, load_settings
+from nixeryd.config import ConfigError, Settings, load_settings
+from nixeryd.images.logins import mask_all
+from nixeryd.networking import Network
+from nixeryd.origins import flatten
 
 
 def write(tmp_path, text):
@@ -203,10 +206,17 @@ def test_an_upstream_that_contradicts_itself_is_explained(tmp_path, text, said):
 
 
 def test_a_proxy_is_checked_and_its_password_not_quoted(tmp_path):
-    file = write(tmp_path, '[network]\nproxy = "http://me:hush@p:x"\n')
-    with pytest.raises(ConfigError, match=r"network\.proxy: its port") as caught:
-        load_settings(file, environ={})
-    assert "hush" not in str(caught.value)
+    for proxy, said in (
+        ("http://me:hush@p:x", "its port"),
+        ("me:hush@p:1", "write it as http://"),
+        ("http://me:hu/sh@p:1", "its port"),
+    ):
+        file = write(tmp_path, f'[network]\nproxy = "{proxy}"\n')
+        with pytest.raises(ConfigError, match=rf"network\.proxy: {said}") as caught:
+            load_settings(file, environ={})
+        assert "sh@" not in str(caught.value)
+    shown = mask_all(flatten(Settings(network=Network(proxy="http://me:hush@p:1"))))
+    assert shown["network.proxy"] == "http://***@p:1"
     environ = {"NIXERYD_NETWORK_PROXY": "http://p:1", "NIXERYD_NETWORK_RETRIES": "5"}
     network = load_settings(write(tmp_path, ""), environ=environ).network
     assert (network.proxy, network.retries) == ("http://p:1", 5)

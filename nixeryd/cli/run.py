@@ -21,14 +21,27 @@ from nixeryd.cli.main import FAILED, settings_options
 from nixeryd.config import Settings, load_settings
 from nixeryd.engines.engine import KINDS, Engine, installed, parse_engine
 from nixeryd.engines.sight import Seen, Sight, look
+from nixeryd.engines.words import arrange
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import parse_repository, thinned, unthinned
 from nixeryd.images.routes import Nix, decide
 from nixeryd.setup.engines import Machine
 
 
+class _Run(click.Command):
+    """Takes its own options wherever they stand before the container's command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            args = arrange(args, ("--engine", "--config", "--data-dir"))
+        except ValueError as error:
+            raise click.UsageError(f"{error}.", ctx) from error
+        return super().parse_args(ctx, args)
+
+
 @click.command(
-    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True}
+    cls=_Run,
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
 )
 @click.option("--engine", help="docker, podman or nerdctl, as you would call it.")
 @click.option("--print", "only_print", is_flag=True, help="Only say what to type.")
@@ -54,6 +67,7 @@ def run(  # noqa: PLR0913  click gives them one by one
     \b
     nixeryd run shell/python3
     nixeryd run git -v "$PWD:/src" -w /src -- git log
+    nixeryd run --network none hello
     nixeryd run --engine "sudo podman" --print hello
 
     Nothing is copied if the engine sees this machine's Nix store: the image is a
@@ -80,9 +94,6 @@ def run(  # noqa: PLR0913  click gives them one by one
             err=True,
         )
     options, command = split(words)
-    if "--print" in options:  # where one adds it, and no engine's own
-        options.remove("--print")
-        only_print = True
     image = f"{host}/{wanted}"
     pull = chosen.pull(image)
     argv = chosen.run(image, options, command, is_thin=is_thin, usual=_usual())

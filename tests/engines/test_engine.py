@@ -56,16 +56,38 @@ def test_an_engine_is_read_as_one_would_type_it(programs, text, kind, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("rkt", "'rkt' is none of docker, podman, nerdctl"),
-        ("", "'' is none of"),
+        ("rkt", "'rkt' is none of docker, podman, nerdctl: nothing .* rkt --version"),
+        ("", "'' is not installed"),
         ("docker '", "cannot be read"),
         ("nerdctl", "nerdctl is not installed"),
     ],
 )
 def test_what_is_no_engine_is_told(programs, text, words):
-    programs("docker")
+    programs("docker", "rkt")
     with pytest.raises(NixerydError, match=words):
         parse_engine(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "kind"),
+    [
+        ("docker29", "Docker version 29.7.0, build 1234567", "docker"),
+        ("docker", "podman version 5.4.2", "podman"),
+        ("docker", "Emulate Docker CLI using podman.\npodman version 4.3.1", "podman"),
+        ("podman-remote", "podman-remote version 4.3.1", "podman"),
+        ("ctl", "nerdctl version 2.0.3", "nerdctl"),
+        ("docker", "Docker version 20.10.24+dfsg1, build 297e128", "docker"),
+        ("podman", "", "podman"),
+    ],
+)
+def test_an_engine_is_what_it_says_and_not_what_it_is_called(
+    programs, tmp_path, name, says, kind
+):
+    programs(name)
+    (tmp_path / name).write_text(f"#!/bin/sh\nprintf '%s\\n' '{says}'\n")
+    assert parse_engine(name) == Engine(kind, (name,))
+    if name in {"docker", "podman"}:
+        assert next(installed()) == Engine(kind, (name,))
 
 
 def test_docker_is_the_first_that_is_tried(programs):

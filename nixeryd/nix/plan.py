@@ -38,6 +38,11 @@ class PlanReader:
     _is_told: bool = False
     _are_fetched: bool = False
 
+    @property
+    def is_without_builds(self) -> bool:
+        """Whether all is told, and nothing is to be built."""
+        return self._is_told and not self.planned.builds
+
     def feed(self, text: str) -> None:
         """Read one message, which may be anything."""
         if match := _PATH.match(text):

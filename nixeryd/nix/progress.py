@@ -160,6 +160,7 @@ class ProgressReader:
         self._transfers = Transfers()
         self._plan = PlanReader()
         self._building = 0
+        self._has_built = False
 
     def __repr__(self) -> str:
         return f"<ProgressReader [{len(self._activities)} running]>"
@@ -293,6 +294,10 @@ class ProgressReader:
                 return Totals("downloads", done, expected, running, failed)
             case 104:
                 self._building = running
+                self._has_built |= running > 0
+                # What is only fetched counts as a derivation to build, too.
+                if self._plan.is_without_builds and not self._has_built:
+                    return None
                 return Totals("builds", done, expected, running, failed)
         return None
 

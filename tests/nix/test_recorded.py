@@ -19,7 +19,7 @@ from nixeryd.nix.closure import parse_path_info
 from nixeryd.nix.evaluate import ResolvedPackage
 from nixeryd.nix.listener import Listener
 from nixeryd.nix.plan import Planned
-from nixeryd.nix.progress import DownloadStopped
+from nixeryd.nix.progress import DownloadStopped, Totals
 from nixeryd.nix.realise import BuildFailed
 from nixeryd.nix.reasons import explain
 from nixeryd.nix.storedb import read_closure
@@ -81,6 +81,8 @@ def test_downloads_have_a_total_from_the_start(file):
     assert moved[-1].done > 50e6, "most of these lines were left out of the record"
     stopped = [event for event in events if isinstance(event, DownloadStopped)]
     assert len(stopped) == 45
+    kinds = {event.kind for event in events if isinstance(event, Totals)}
+    assert kinds == {"downloads"}, "nothing is built, though Nix counts a derivation"
 
 
 @pytest.mark.parametrize("file", recorded("cache-*.stderr"))

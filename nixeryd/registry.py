@@ -59,6 +59,13 @@ class Registry:
         self._own_hosts = own_hosts
         self.nix_prefixes = nix_prefixes
 
+    def stands_in(self, repository: tuple[str, ...], origin: Origin) -> bool:
+        """Tell whether an image of another registry was meant, and is built here."""
+        elsewhere = (
+            origin.mirror if origin.ns is None else origin.ns not in self._own_hosts
+        )
+        return elsewhere and isinstance(self.decide(repository, origin), Nix)
+
     async def manifest(
         self, request: ManifestRoute, origin: Origin, patience: Patience
     ) -> Manifest:

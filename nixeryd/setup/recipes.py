@@ -24,6 +24,9 @@ from nixeryd.setup.targets import Targets
 
 Change = Callable[[str | None], str]
 
+# Anybody may own that name on Docker Hub.
+_SHORT = "docker pull shell/python3    # the same while nixeryd runs, else Docker Hub's"
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -117,7 +120,7 @@ def docker(
         tuple(steps),
         tuple(warnings),
         (reload,),
-        ("docker pull shell/python3    # built from your nixpkgs", *hints),
+        (*hints, _SHORT),
         tuple(files.recorded_below(certs_d)),
     )
 

@@ -76,6 +76,10 @@ class LiveBlob(Protocol):
 class Registry(Protocol):
     """Answers the questions of the distribution spec's read side."""
 
+    def stands_in(self, repository: tuple[str, ...], origin: Origin) -> bool:
+        """Tell whether an image of another registry was meant, and is built here."""
+        ...
+
     async def manifest(
         self, request: ManifestRoute, origin: Origin, patience: Patience
     ) -> Manifest:

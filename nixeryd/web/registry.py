@@ -16,8 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
-from nixeryd.images.freshness import render_warning
-from nixeryd.images.manifests import INDEX_TYPE, MANIFEST_TYPE
+from nixeryd.images.manifests import INDEX_TYPE
 from nixeryd.images.ranges import RangeNotSatisfiable, parse_range
 from nixeryd.images.referrers import of_type, render_referrers
 from nixeryd.images.routes import (
@@ -28,14 +27,16 @@ from nixeryd.images.routes import (
     TagsRoute,
     route,
 )
-from nixeryd.images.served import BlobFile, Origin, Patience, StillBuilding
+from nixeryd.images.served import BlobFile, Origin
 from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.bodies import open_body
-from nixeryd.web.clients import client_name
 from nixeryd.web.errors import UNKNOWN, describe, error_body
 from nixeryd.web.exchange import Answer, Request, exchange
+from nixeryd.web.headers import has_already, identity, not_modified, warning
+from nixeryd.web.manifests import Manifests
 from nixeryd.web.ports import Registry
-from nixeryd.web.waiting import HOLD, LateBody, Turn
+from nixeryd.web.refusals import Refusals
+from nixeryd.web.waiting import HOLD, Turn
 
 _ROOT = b"/v2"
 _BLOB_TYPE = "application/octet-stream"
@@ -54,7 +55,8 @@ class RegistryApp:
         self._registry = registry
         self._rest = rest
         self._mirror = mirror
-        self._hold = hold
+        self._refusals = Refusals()
+        self._manifests = Manifests(registry, self._refusals, hold)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -66,7 +68,11 @@ class RegistryApp:
     async def _answer(self, request: Request) -> Answer:
         try:
             answer = await _answer(
-                self._registry, request, mirror=self._mirror, hold=self._hold
+                self._registry,
+                request,
+                self._manifests,
+                self._refusals,
+                mirror=self._mirror,
             )
         except Exception as error:  # noqa: BLE001  whatever it is, the client is told
             answer = Answer.of_bytes(*describe(error))
@@ -79,7 +85,12 @@ def _is_ours(raw_path: bytes) -> bool:
 
 
 async def _answer(
-    registry: Registry, request: Request, *, mirror: bool, hold: float
+    registry: Registry,
+    request: Request,
+    manifests: Manifests,
+    refusals: Refusals,
+    *,
+    mirror: bool,
 ) -> Answer:
     if request.method not in {"GET", "HEAD"}:
         raise RegistryError(
@@ -95,18 +106,9 @@ async def _answer(
         case ApiVersion():
             answer = Answer.of_bytes(200, b"{}")
         case ManifestRoute() as asked:
-            turn = Turn.of(query)
-            asker = client_name(request.headers.get("user-agent"))
-            patience = turn.patience(hold, asker)
-            try:
-                answer = await _manifest(registry, request, asked, origin, patience)
-            except StillBuilding as still:
-                if turn.is_last:
-                    answer = _late(registry, request, asked, origin, still.ticket)
-                else:
-                    location = turn.next_location(request.path, query, still.ticket)
-                    answer = Answer.of_bytes(307, b"{}", {"Location": location})
+            answer = await manifests.answer(request, asked, origin, Turn.of(query))
         case BlobRoute() as asked:
+            refusals.raise_for(asked.digest)
             answer = await _blob(registry, request, asked, origin)
         case TagsRoute() as asked:
             answer = await _tags(registry, asked, origin)
@@ -126,40 +128,6 @@ def _namespace(text: str | None) -> str | None:
     return text
 
 
-async def _manifest(
-    registry: Registry,
-    request: Request,
-    asked: ManifestRoute,
-    origin: Origin,
-    patience: Patience,
-) -> Answer:
-    manifest = await registry.manifest(asked, origin, patience)
-    if _has_already(request, manifest.digest):
-        return _not_modified(manifest.digest)
-    headers = _identity(manifest.digest) | _warning(manifest.warning)
-    if manifest.age is not None:
-        headers["Age"] = str(manifest.age)
-    return Answer.of_bytes(
-        200, manifest.body, headers, content_type=manifest.media_type
-    )
-
-
-def _late(
-    registry: Registry,
-    request: Request,
-    asked: ManifestRoute,
-    origin: Origin,
-    ticket: str,
-) -> Answer:
-    """Answer when there is no other way to wait: see `nixeryd.web.waiting`.
-
-    A Content-Length of 0 would be believed, so HEAD gets none either.
-    """
-    body = LateBody(lambda: registry.manifest(asked, origin, Patience(ticket=ticket)))
-    is_head = request.method == "HEAD"
-    return Answer(200, {"Content-Type": MANIFEST_TYPE}, b"" if is_head else body)
-
-
 async def _blob(
     registry: Registry, request: Request, asked: BlobRoute, origin: Origin
 ) -> Answer:
@@ -171,15 +139,15 @@ async def _blob(
         head = await registry.blob_head(asked, origin)
         return Answer(200, _blob_headers(head.digest, head.size))
     blob = await registry.blob(asked, origin)
-    if _has_already(request, blob.digest):
-        return _not_modified(blob.digest)
+    if has_already(request, blob.digest):
+        return not_modified(blob.digest)
     made_from = "cache" if isinstance(blob, BlobFile) else blob.made_from
     part = None
     if _range_applies(request, blob.digest):
         try:
             part = parse_range(request.headers.get("range"), blob.size)
         except RangeNotSatisfiable as error:
-            headers = _identity(blob.digest)
+            headers = identity(blob.digest)
             headers["Content-Range"] = f"bytes */{blob.size}"
             return Answer.of_bytes(416, error_body(UNKNOWN, str(error)), headers)
     if part is None:
@@ -194,7 +162,7 @@ async def _tags(registry: Registry, asked: TagsRoute, origin: Origin) -> Answer:
     tags = await registry.tags(asked, origin)
     page, more = paginate(tags.names, asked.limit, asked.last)
     name = "/".join(asked.repository)
-    headers = _warning(tags.warning)
+    headers = warning(tags.warning)
     if more:
         query = {} if asked.limit is None else {"n": str(asked.limit)}
         query["last"] = page[-1]
@@ -209,7 +177,7 @@ async def _referrers(
     registry: Registry, asked: ReferrersRoute, origin: Origin
 ) -> Answer:
     found = await registry.referrers(asked, origin)
-    headers = _warning(found.warning)
+    headers = warning(found.warning)
     items = found.items
     if asked.artifact_type is not None:
         items = of_type(items, asked.artifact_type)
@@ -230,35 +198,14 @@ def paginate(
     return page, 0 < len(page) < len(rest)
 
 
-def _identity(digest: Digest) -> dict[str, str]:
-    return {"Docker-Content-Digest": str(digest), "ETag": f'"{digest}"'}
-
-
 def _blob_headers(digest: Digest, length: int) -> dict[str, str]:
     return {
-        **_identity(digest),
+        **identity(digest),
         "Accept-Ranges": "bytes",
         "Content-Type": _BLOB_TYPE,
         "Content-Length": str(length),
     }
 
 
-def _warning(text: str | None) -> dict[str, str]:
-    return {} if text is None else {"Warning": render_warning(text)}
-
-
-def _has_already(request: Request, digest: Digest) -> bool:
-    known = request.headers.get("if-none-match")
-    if known is None:
-        return False
-    from werkzeug.http import parse_etags  # noqa: PLC0415  not at each start
-
-    return parse_etags(known).contains_weak(str(digest))
-
-
 def _range_applies(request: Request, digest: Digest) -> bool:
     return request.headers.get("if-range", f'"{digest}"') == f'"{digest}"'
-
-
-def _not_modified(digest: Digest) -> Answer:
-    return Answer(304, _identity(digest))  # a length would have to be that of a 200

@@ -14,7 +14,7 @@ query, or by whoever asks next.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from nixeryd.images.served import Manifest, Patience
 
@@ -49,10 +49,10 @@ class Turn:
         """Say how long this hop may take."""
         return Patience(hold, self.ticket, asker)
 
-    def next_location(self, path: str, query: Mapping[str, str], ticket: str) -> str:
+    def next_location(self, path: str, query: str, ticket: str) -> str:
         """Give where to go next: the same place, and the rest of the query."""
         ours = {_HOP: str(self.hop + 1), _TICKET: ticket}
-        return f"{path}?{urlencode({**query, **ours})}"
+        return f"{path}?{urlencode({**dict(parse_qsl(query)), **ours})}"
 
 
 class LateBody:

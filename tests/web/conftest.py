@@ -227,6 +227,9 @@ class MemoryRegistry:
     async def blob_head(self, request, origin):
         return await self.blob(request, origin)
 
+    def stands_in(self, repository, origin):
+        return (origin.mirror or origin.ns is not None) and repository[0] == "shell"
+
     async def tags(self, request, origin):
         self.asked.append((request, origin))
         if request.repository not in self.tag_lists:

@@ -1,7 +1,7 @@
 """Whether commits are in the history of some refs, asked at a bearable price.
 
-One walk over the history serves all refs at once. Of 400,000 commits it takes
-milliseconds for what is new, and for the oldest 8 s, or 1 s with git's commit-graph
+One walk over the history serves all refs at once. Of 800,000 commits it takes
+milliseconds for what is new, and for the oldest 16 s, or 2.5 s with git's commit-graph
 (benchmarks/README.md). So answers are remembered for as long as they cannot have
 changed: a commit that was in the history stays there while all that the refs have
 left is in their new history, which is a walk over what is new.

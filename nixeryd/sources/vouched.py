@@ -2,6 +2,7 @@
 
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation, EvaluationFailed, evaluate
+from nixeryd.nix.isolation import isolates_builders
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
 from nixeryd.nix.restricted import is_refusal
@@ -19,8 +20,15 @@ async def evaluate_vouched(
 ) -> Evaluation:
     """Evaluate the packages of an image; raises `RegistryError`.
 
-    `to_trust` is what a person can do if Nix refuses a restricted set what it wants.
+    `to_trust` is what a person can do if Nix refuses a restricted set what it wants;
+    it is refused at once where its builders could read the user's files.
     """
+    if to_trust is not None and not await isolates_builders(nix):
+        raise EvaluationFailed(
+            f"{found.called}: only a tag names this state, which nobody here vouches"
+            " for, and its builders would run as you: turn Nix's sandbox on (nix.conf:"
+            f" sandbox = true). If you trust it: {to_trust}"
+        )
     try:
         return await evaluate(
             nix,

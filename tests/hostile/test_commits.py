@@ -14,9 +14,9 @@ from nixeryd.git import history
 from nixeryd.git.command import GitFailed, git
 from nixeryd.images.errors import RegistryError
 from tests.git.conftest import make_repository, own_configuration
-from tests.sources.conftest import open_configured, package_set, word
+from tests.sources.conftest import nix, open_configured, package_set, word
 
-__all__ = ["make_repository", "open_configured", "own_configuration"]
+__all__ = ["make_repository", "nix", "open_configured", "own_configuration"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import platform
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import trio
@@ -13,6 +14,13 @@ from nixeryd.sources.opening import open_sources
 from tests.git.conftest import make_repository, own_configuration
 
 __all__ = ["make_repository", "own_configuration"]
+
+
+@pytest.fixture
+def nix(nix):
+    """A Nix whose builders have a sandbox: else it refuses what nobody vouches for."""
+    settings = nix.environment["NIX_CONFIG"] + "sandbox = true\n"
+    return replace(nix, environment={**nix.environment, "NIX_CONFIG": settings})
 
 
 @pytest.fixture

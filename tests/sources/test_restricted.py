@@ -4,6 +4,7 @@ Each row is what a hostile `default.nix` may try, and is tried by real Nix.
 """
 
 import platform
+from dataclasses import replace
 
 import pytest
 
@@ -146,4 +147,19 @@ async def test_a_flake_of_somebody_else_is_refused(nix, open_configured, repo):
     async with open_configured(f'[sources.f]\nflake = "{repo.path}"') as sources:
         with pytest.raises(RegistryError, match="without fetching") as told:
             await sources.resolve(image("word0"), commit)
+        assert told.value.status == 403
+
+
+@pytest.mark.parametrize("sandbox", ["false", "relaxed"])
+async def test_it_is_not_built_where_builders_could_read_the_users_files(
+    nix, open_configured, repo, sandbox
+):
+    settings = nix.environment["NIX_CONFIG"] + f"sandbox = {sandbox}\n"
+    open_ = replace(nix, environment={**nix.environment, "NIX_CONFIG": settings})
+    repo.plant('"x"')
+    async with open_configured(f'[sources.n]\npath = "{repo.path}"', open_) as sources:
+        if open_.has_daemon:
+            pytest.skip("the Nix daemon's builders are other users")
+        with pytest.raises(RegistryError, match="turn Nix's sandbox on") as told:
+            await evaluate(sources, open_, "fork-evil")
         assert told.value.status == 403

@@ -3,7 +3,7 @@
 What is not here needs a restart (`reload`); to take a value may not fail.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 
@@ -12,9 +12,13 @@ from nixeryd.builder.builder import Builder
 from nixeryd.cache.eviction import Evictor
 from nixeryd.config import Settings
 from nixeryd.git.storage import Storage
+from nixeryd.mirror.mirror import Mirror
+from nixeryd.mirror.sources import OpenUpstreams
 from nixeryd.nix.limits import Limits
 from nixeryd.registry import Registry
 from nixeryd.reload import Reloading
+from nixeryd.sources.opening import OpenSources
+from nixeryd.sources.search import Search
 from nixeryd.web.guard import Guard
 from nixeryd.web.peers import Peers
 
@@ -28,7 +32,7 @@ def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
     limits: Limits,
     clients: Peers,
 ) -> None:
-    """Register all who take new values."""
+    """Register who takes how requests are answered and images are built."""
 
     def take_hosts(settings: Settings) -> None:
         for app in apps:
@@ -68,7 +72,7 @@ def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
     reloading.on("engine", "finish_builds", "idle_exit", take=lambda _: None)
 
 
-def share_cap(reloading: Reloading, evictor: Evictor, storage: Storage) -> None:
+def _share_cap(reloading: Reloading, evictor: Evictor, storage: Storage) -> None:
     """Let the blobs and what git keeps be under one cap, now and when it changes."""
 
     def take(settings: Settings) -> None:
@@ -78,3 +82,43 @@ def share_cap(reloading: Reloading, evictor: Evictor, storage: Storage) -> None:
     storage.on_size = evictor.set_beside
     take(reloading.settings)
     reloading.on("cache.max_size", take=take)
+
+
+def adopt_places(  # noqa: PLR0913, PLR0917  the composition root wires it once
+    reloading: Reloading,
+    workshop: Workshop,
+    evictor: Evictor,
+    mirror: Mirror,
+    upstreams: OpenUpstreams,
+    opened: OpenSources,
+    search: Search,
+) -> None:
+    """Register who takes where images come from and how they are kept."""
+
+    async def prepare_sources(settings: Settings) -> Callable[[], None]:
+        """Open other registries and package sets: the only ones that may fail.
+
+        Both in one, upstreams first: what they opened need not be closed.
+        """
+        others = await upstreams.open(settings)
+        change = await opened.prepare(settings)
+
+        def take() -> None:
+            mirror.use(others)
+            change()
+            search.use(opened.sources.default)
+            workshop.use_watched(
+                {name: one.watched for name, one in settings.sources.items()}
+            )
+
+        return take
+
+    def take_layers(settings: Settings) -> None:
+        cache = settings.cache
+        workshop.use_layers(cache.compression, stream=cache.layers == "stream")
+
+    _share_cap(reloading, evictor, opened.sources.storage)
+    reloading.prepare("source", "sources", "upstreams", prepare=prepare_sources)
+    reloading.on("cache.compression", "cache.layers", take=take_layers)
+    reloading.on("cache.ttl", take=lambda new: mirror.set_ttl(new.cache.ttl))
+    reloading.on("offline", take=lambda new: mirror.set_offline(offline=new.offline))

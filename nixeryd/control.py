@@ -66,7 +66,7 @@ class Control:
         *,
         understand: Callable[[str], tuple[Nix | Upstream, Digest | str]],
         prefetch: Prefetch,
-        source: Configured,
+        source: Callable[[], Configured],
         search: Search,
         popularity: Popularity,
         platform: Platform,
@@ -85,7 +85,7 @@ class Control:
         self._index = index
         self._evictor = evictor
         self._scrubber = scrubber
-        self._source = source
+        self._default = source
         self._search = search
         self._popularity = popularity
         self._reloading = reloading
@@ -102,10 +102,10 @@ class Control:
             "listeners": self._listeners,
             "tells_users": self._tells_users(),
             "source": {
-                "name": self._source.name,
-                "path": mask(self._source.place),
-                "revision": await self._source.revision(),
-                "state": self._source.watch,
+                "name": self._default().name,
+                "path": mask(self._default().place),
+                "revision": await self._default().revision(),
+                "state": self._default().watch,
             },
             "nix": self._nix,
             "data_dir": str(self._data_dir),
@@ -152,9 +152,9 @@ class Control:
         shown: dict[str, object] = mask_all(flatten(self._reloading.settings))
         return shown
 
-    def reload(self) -> Mapping[str, object]:
+    async def reload(self) -> Mapping[str, object]:
         """Read the configuration again; raises `ConfigError` and changes nothing."""
-        outcome = self._reloading.reload()
+        outcome = await self._reloading.reload()
         return {"changed": outcome.changed, "needs_restart": outcome.needs_restart}
 
     def metrics(self) -> str:
@@ -231,7 +231,7 @@ class Control:
         """Find packages of the default source by their names."""
         found = await self._search.find(query, limit, describe=describe)
         return {
-            "source": self._source.name,
+            "source": self._default().name,
             "packages": [asdict(package) for package in found],
         }
 

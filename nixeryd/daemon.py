@@ -20,7 +20,7 @@ from pathlib import Path
 import trio
 
 from nixeryd import paths
-from nixeryd.adopting import adopt_changes, share_cap
+from nixeryd.adopting import adopt_changes, adopt_places
 from nixeryd.builder.board import Board
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
@@ -40,7 +40,7 @@ from nixeryd.lifecycle import ask_for_time, end_when_idle, open_ending
 from nixeryd.live import Live
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.prefetch import Prefetch
-from nixeryd.mirror.sources import open_upstreams, read_network
+from nixeryd.mirror.sources import OpenUpstreams, read_network
 from nixeryd.nix.installation import open_nix
 from nixeryd.nix.limits import Limits
 from nixeryd.nix.roots import Roots, of_manifest
@@ -49,7 +49,7 @@ from nixeryd.orphans import end_orphans
 from nixeryd.popularity import Popularity
 from nixeryd.registry import Registry
 from nixeryd.reload import Reloading
-from nixeryd.sources.opening import DEMO, open_sources
+from nixeryd.sources.opening import DEMO, open_changing_sources
 from nixeryd.sources.search import Search
 from nixeryd.sources.source import Configured
 from nixeryd.store.blobs import Blobs
@@ -135,9 +135,8 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             popularity={},
             watched={name: one.watched for name, one in settings.sources.items()},
         )
-        place = settings.nix.popularity
         popularity = Popularity(
-            place,
+            settings.nix.popularity,
             places.root / "popularity.json",
             nix,
             workshop.use_popularity,
@@ -157,12 +156,13 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
         peers = stack.enter_context(open_peers(settings.user_ids))
         addresses = {door: name_addresses(found) for door, found in listeners.items()}
         async with (
-            open_upstreams(settings) as upstreams,
+            OpenUpstreams() as upstreams,
             open_ending(reloading.on_signal) as ending,
             trio.open_nursery() as nursery,
-            open_sources(settings, nix, places.root, nursery) as sources,
+            open_changing_sources(settings, nix, places.root, nursery) as package_sets,
             _builds_end_first(nursery) as builds,
         ):
+            sources = package_sets.sources
             changes = Changes()
             board, history = Board(changes), History(places.failures)
             builder = Builder(
@@ -184,7 +184,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             nursery.start_soon(uses.run)
             nursery.start_soon(evictor.run)
             mirror = Mirror(
-                upstreams,
+                await upstreams.open(settings),
                 blobs,
                 index,
                 nursery,
@@ -216,6 +216,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 blobs, places.index, places.checked, evictor.discard, is_busy=is_busy
             )
             nursery.start_soon(scrubber.run)
+            search = Search(sources.default, nix, _system(), places.root / "search")
             control = Control(
                 Live(
                     changes,
@@ -235,8 +236,8 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 reloading,
                 understand=registry.understand,
                 prefetch=Prefetch(mirror, nursery),
-                source=sources.default,
-                search=Search(sources.default, nix, _system(), places.root / "search"),
+                source=lambda: sources.default,
+                search=search,
                 popularity=popularity,
                 platform=_platform(),
                 listeners={door.value: found for door, found in addresses.items()},
@@ -244,12 +245,16 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 data_dir=places.root,
                 nix=f"{nix.fork} {'.'.join(map(str, nix.version))}",
             )
-            policy = Policy(frozenset(settings.hosts), settings.allow_remote)
             apps = {
-                door: create_app(registry, control, door, policy, hold=settings.hold)
+                door: create_app(
+                    registry,
+                    control,
+                    door,
+                    Policy(frozenset(settings.hosts), settings.allow_remote),
+                    hold=settings.hold,
+                )
                 for door in listeners
             }
-            share_cap(reloading, evictor, sources.storage)
             adopt_changes(
                 reloading,
                 workshop,
@@ -258,6 +263,15 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 apps.values(),
                 limits,
                 peers[Door.MAIN],
+            )
+            adopt_places(
+                reloading,
+                workshop,
+                evictor,
+                mirror,
+                upstreams,
+                package_sets,
+                search,
             )
             traffic = Traffic()
             rooms = open_rooms(raise_file_limit())

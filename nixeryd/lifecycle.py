@@ -10,7 +10,7 @@ systemd is told of it all. https://www.freedesktop.org/software/systemd/man/late
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -40,7 +40,9 @@ class Ending:
 
 
 @asynccontextmanager
-async def open_ending(reload: Callable[[], None]) -> AsyncIterator[Ending]:
+async def open_ending(
+    reload: Callable[[], Awaitable[None]],
+) -> AsyncIterator[Ending]:
     """Listen to signals until the block ends; the second one cancels the block."""
     ending = Ending()
     has_terminal = sys.stdin is not None and sys.stdin.isatty()
@@ -54,7 +56,7 @@ async def open_ending(reload: Callable[[], None]) -> AsyncIterator[Ending]:
             task_status.started()
             async for number in signals:
                 if number == signal.SIGHUP and not has_terminal:
-                    _tell_reload(reload)
+                    nursery.start_soon(_tell_reload, reload)
                 elif ending.stop.is_set():
                     scope.cancel()
                     return
@@ -67,11 +69,11 @@ async def open_ending(reload: Callable[[], None]) -> AsyncIterator[Ending]:
         nursery.cancel_scope.cancel()
 
 
-def _tell_reload(reload: Callable[[], None]) -> None:
+async def _tell_reload(reload: Callable[[], Awaitable[None]]) -> None:
     # CLOCK_MONOTONIC, so that systemd can tell this reload from an earlier one.
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notify("RELOADING=1", f"MONOTONIC_USEC={now}")
-    reload()
+    await reload()
     notify("READY=1")
 
 

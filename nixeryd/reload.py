@@ -4,20 +4,26 @@ The law: all or nothing. If anything in it is wrong, the daemon keeps what it
 has and says what is wrong. No connection and no build is touched: what is new
 counts from the next request on.
 
-Who owns a setting registers how to take a new value (`on`), in a way that
-cannot fail; a setting that nobody registered needs a restart, and that is said.
+Who owns a setting registers how to take a new value: in a way that cannot fail
+(`on`), or in two steps, of which only the first can (`prepare`). A setting that
+nobody registered needs a restart, and that is said.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import structlog
+import trio
 
 from nixeryd.config import Settings
 from nixeryd.images.errors import NixerydError
 from nixeryd.origins import flatten
 
 log = structlog.get_logger()
+
+Take: TypeAlias = Callable[[Settings], None]
+Prepare: TypeAlias = Callable[[Settings], Awaitable[Callable[[], None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,49 +41,66 @@ class Reloading:
         self.settings = settings
         self._started_with = flatten(settings)
         self._load = load
-        self._takers: dict[str, Callable[[Settings], None]] = {}
+        self._preparers: dict[str, Prepare] = {}
+        self._lock = trio.Lock()
 
-    def on(self, *names: str, take: Callable[[Settings], None]) -> None:
+    def on(self, *names: str, take: Take) -> None:
         """Call `take` with the new settings when one of these changes.
 
         A name stands for all below it, too: "cache" for "cache.max_size".
         """
-        for name in names:
-            self._takers[name] = take
 
-    def reload(self) -> Outcome:
-        """Read the configuration again; raises `ConfigError` and changes nothing."""
-        new = self._load()
-        before, after = flatten(self.settings), flatten(new)
-        taken = {name: self._taker(name) for name in before.keys() | after.keys()}
-        changed = sorted(
-            name
-            for name, taker in taken.items()
-            if taker and before.get(name) != after.get(name)
-        )
-        stale = sorted(
-            name
-            for name, taker in taken.items()
-            if not taker and self._started_with.get(name) != after.get(name)
-        )
-        self.settings = new
-        # Once each: one taker may own several settings.
-        for take in dict.fromkeys(taken[name] for name in changed):
-            if take:
-                take(new)
+        async def prepare(new: Settings) -> Callable[[], None]:
+            return lambda: take(new)
+
+        self.prepare(*names, prepare=prepare)
+
+    def prepare(self, *names: str, prepare: Prepare) -> None:
+        """Call `prepare` with the new settings, then what it returned.
+
+        It may raise a `NixerydError`, and then leaves everything as it was. What it
+        returned cannot fail, and is called unless another one raises.
+        """
+        for name in names:
+            self._preparers[name] = prepare
+
+    async def reload(self) -> Outcome:
+        """Read the configuration again; raises `NixerydError` and changes nothing."""
+        async with self._lock:
+            new = self._load()
+            before, after = flatten(self.settings), flatten(new)
+            found = {
+                name: self._preparer(name) for name in before.keys() | after.keys()
+            }
+            changed = sorted(
+                name
+                for name, preparer in found.items()
+                if preparer and before.get(name) != after.get(name)
+            )
+            stale = sorted(
+                name
+                for name, preparer in found.items()
+                if not preparer and self._started_with.get(name) != after.get(name)
+            )
+            # Once each: one may own several settings.
+            preparers = dict.fromkeys(found[name] for name in changed)
+            ready = [await prepare(new) for prepare in preparers if prepare]
+            self.settings = new
+            for take in ready:
+                take()
         return Outcome(tuple(changed), tuple(stale))
 
-    def _taker(self, name: str) -> Callable[[Settings], None] | None:
+    def _preparer(self, name: str) -> Prepare | None:
         while name:
-            if name in self._takers:
-                return self._takers[name]
+            if name in self._preparers:
+                return self._preparers[name]
             name = name.rpartition(".")[0]
         return None
 
-    def on_signal(self) -> None:
+    async def on_signal(self) -> None:
         """Reload, and log how it went: nobody waits for an answer."""
         try:
-            outcome = self.reload()
+            outcome = await self.reload()
         except NixerydError as error:
             log.warning("configuration not reloaded", error=str(error))
         else:

@@ -58,7 +58,7 @@ async def test_zero_is_never_until_the_setting_changes(autojump_clock):
 
 async def test_the_first_signal_begins_the_end_and_the_second_cuts_it_short():
     with trio.CancelScope() as outer:
-        async with open_ending(lambda: None) as ending:
+        async with open_ending(trio.lowlevel.checkpoint) as ending:
             os.kill(os.getpid(), signal.SIGTERM)
             await ending.stop.wait()
             os.kill(os.getpid(), signal.SIGINT)
@@ -68,10 +68,14 @@ async def test_the_first_signal_begins_the_end_and_the_second_cuts_it_short():
 
 async def test_a_hangup_reloads_and_systemd_hears_of_it(tmp_path, monkeypatch):
     reloaded = trio.Event()
+
+    async def reload():
+        reloaded.set()
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        async with open_ending(reloaded.set) as ending:
+        async with open_ending(reload) as ending:
             os.kill(os.getpid(), signal.SIGHUP)
             await reloaded.wait()
             await wait_all_tasks_blocked()

@@ -104,6 +104,26 @@ class Hold:
     lease: Lease
 
 
+class _Way:
+    """How layers are cut and kept, and by source which paths it also depends on.
+
+    A build keeps to the one that it began with.
+    """
+
+    def __init__(
+        self,
+        layers: Layers,
+        popularity: Mapping[str, int],
+        watched: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        self.layers = layers
+        self.popularity = popularity
+        self.watched = watched
+        # The popularity of all of nixpkgs is a megabyte.
+        numbers = sorted(popularity.items())
+        self.key = _key(FORMAT, tar.FORMAT, layers.compression, numbers)
+
+
 class Workshop:
     """Makes images; holds what every build needs."""
 
@@ -122,13 +142,13 @@ class Workshop:
     ) -> None:
         """Take `watched`: by source, paths that it is told to depend on as well."""
         self._nix = nix
-        self._watched = watched or {}
         self._blobs = blobs
         self._index = index
         self._roots = roots
         self.timeout = timeout  # seconds per builder, 0 for none
-        self._compression = compression
-        self.use_popularity(popularity)
+        self._way = _Way(
+            Layers(blobs, index, compression, stream=stream), popularity, watched or {}
+        )
         # nixpkgs reads variables even when it is given a configuration.
         variables = sorted(
             (name, value)
@@ -140,16 +160,21 @@ class Workshop:
         )
         self._last_look: tuple[Digest, int] | None = None  # that found all blobs
         self._locks = KeyedLocks()
-        self._layers = Layers(blobs, index, compression, stream=stream)
         self._thin_layers = Layers(blobs, index, thin.COMPRESSION)
         self._evaluations = Places(2)
 
     def use_popularity(self, popularity: Mapping[str, int]) -> None:
-        """Cut layers by these numbers from now on."""
-        self._popularity = popularity
-        # The popularity of all of nixpkgs is a megabyte.
-        numbers = sorted(popularity.items())
-        self._settings = _key(FORMAT, tar.FORMAT, self._compression, numbers)
+        """Cut layers by these numbers from the next build on."""
+        self._way = _Way(self._way.layers, popularity, self._way.watched)
+
+    def use_layers(self, compression: str, *, stream: bool) -> None:
+        """Keep layers in this way from the next build on."""
+        layers = self._way.layers.changed(compression, stream=stream)
+        self._way = _Way(layers, self._way.popularity, self._way.watched)
+
+    def use_watched(self, watched: Mapping[str, tuple[str, ...]]) -> None:
+        """Have sources depend on these paths from the next build on."""
+        self._way = _Way(self._way.layers, self._way.popularity, watched)
 
     async def recall(
         self, image: ImageName, source: Source, fingerprint: str | None
@@ -161,7 +186,7 @@ class Workshop:
         """
         if fingerprint is None:
             return None
-        key = self._state_key(image, source, fingerprint)
+        key = self._state_key(image, source, fingerprint, self._way)
         known, read = self._index.build(key), self._index.read_for(key)
         if known is None or read is None or not await self.holds(_decode(read)):
             return None
@@ -216,12 +241,13 @@ class Workshop:
         evaluating: Evaluating,
         hold: Hold,
     ) -> Build:
+        way = self._way
         progress.tell(Phase(phase="evaluate"))
         source = await source.ready()
         async with self._evaluations.one():
             before = await source.state()
             evaluating.begin(before.fingerprint)
-            watched = self._watched.get(source.name, ())
+            watched = way.watched.get(source.name, ())
             reads = Reads(paths={("tree", path) for path in watched})
             began = time.time_ns()
             evaluation: Evaluation | None = None
@@ -235,24 +261,21 @@ class Workshop:
                     if before != await source.state():
                         read = None
                 evaluating.end(read, _wanted(evaluation))
-        key = self._key(image, evaluation)
+        key = _key(way.key, image.key, _outputs(evaluation))
         # Several states of the source, or several sources, may want the same.
         async with self._locks.hold(key):
             known = self._index.build(key)
             is_cached = known is not None and self._is_whole(image, known)
             if known is None or not is_cached:
-                known = await self._make(image, evaluation, progress, hold)
+                known = await self._make(image, evaluation, progress, hold, way)
                 if not self._is_whole(image, known):
                     raise LayerLost
                 self._index.add_build(key, known)
             # No await until here: what was seen to be whole could be removed.
             hold.lease.add(known.digest)
             if before.fingerprint is not None and read is not None:
-                self._index.add_build(
-                    self._state_key(image, source, before.fingerprint),
-                    known,
-                    read.encode(),
-                )
+                state = self._state_key(image, source, before.fingerprint, way)
+                self._index.add_build(state, known, read.encode())
             # Whoever waits for the build comes for it soon.
             self._blobs.leases.renew(known.digest)
             return Build(known, origin, is_cached)
@@ -294,6 +317,7 @@ class Workshop:
         evaluation: Evaluation,
         progress: Progress,
         hold: Hold,
+        way: _Way,
     ) -> StoredManifest:
         # Nothing here may differ between two machines: `store.origins` has what does.
         # https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
@@ -324,8 +348,8 @@ class Workshop:
                 packages,
                 closure,
                 labels=labels,
-                popularity=self._popularity,
-                layers=self._layers,
+                popularity=way.popularity,
+                layers=way.layers,
                 blobs=self._blobs,
                 index=self._index,
                 progress=progress,
@@ -352,21 +376,18 @@ class Workshop:
             on_event=progress.tell_nix,
         )
 
-    def _state_key(self, image: ImageName, source: Source, fingerprint: str) -> str:
+    def _state_key(
+        self, image: ImageName, source: Source, fingerprint: str, way: _Way
+    ) -> str:
         """Compute the key of all that evaluation and packing depend on."""
         return _state_key(
-            self._settings,
+            way.key,
             self._surroundings,
             image.key,
             source.name,
             fingerprint,
-            *self._watched.get(source.name, ()),
+            *way.watched.get(source.name, ()),
         )
-
-    def _key(self, image: ImageName, evaluation: Evaluation) -> str:
-        """Compute the key of all that a manifest depends on."""
-        outputs = [[p.attribute, p.outputs] for p in evaluation.packages]
-        return _key(self._settings, image.key, outputs)
 
     def _is_whole(self, image: ImageName, manifest: StoredManifest) -> bool:
         owner = of_manifest(str(manifest.digest))
@@ -378,6 +399,11 @@ class Workshop:
             all(digest in self._blobs.recipes for digest in others)
             and self._roots.holds_all(owner)
         )
+
+
+def _outputs(evaluation: Evaluation) -> list[object]:
+    """List what is in an image; with its name, all that a manifest depends on."""
+    return [[package.attribute, package.outputs] for package in evaluation.packages]
 
 
 @lru_cache(maxsize=200)  # asked at every pull

@@ -9,6 +9,7 @@ A layer that is streamed is the same layer, kept as its recipe: the same key and
 same digest, so whichever is there is used.
 """
 
+import copy
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -49,13 +50,20 @@ class Layers:
     ) -> None:
         self._blobs = blobs
         self._index = index
-        self._compression = compression
+        self.compression = compression
         self._stream = stream
         self._locks = KeyedLocks()
         # Hashing takes a core: more at once would only share it.
         self._packers = trio.CapacityLimiter(os.cpu_count() or 1)
         # Waiting for the disk takes none, and the disk likes company.
         self._committers = trio.CapacityLimiter(8)
+
+    def changed(self, compression: str, *, stream: bool) -> "Layers":
+        """Return what keeps new layers in another way, under the same locks."""
+        changed = copy.copy(self)
+        changed.compression = compression
+        changed._stream = stream  # noqa: SLF001  of one of us
+        return changed
 
     @property
     def packing(self) -> int:
@@ -74,7 +82,7 @@ class Layers:
             check = trio.from_thread.check_cancelled
             if self._stream:
                 return record_store_paths(paths, sink, check, sizes)
-            return pack_store_paths(paths, sink, self._compression, check, sizes)
+            return pack_store_paths(paths, sink, self.compression, check, sizes)
 
         return await self._get(contents, paths, pack, lease)
 
@@ -87,14 +95,14 @@ class Layers:
         def pack(sink: Sink) -> Packed:
             if self._stream:
                 return record_entries(entries, sink)
-            return pack_entries(entries, sink, self._compression)
+            return pack_entries(entries, sink, self.compression)
 
         return await self._get(str(headers), (), pack, lease)
 
     async def _get(
         self, contents: object, paths: Sequence[str], pack: _Pack, lease: Lease
     ) -> tuple[LayerDescriptor, bool]:
-        key = layer_key(contents, self._compression)
+        key = layer_key(contents, self.compression)
         async with self._locks.hold(key):
             known = self._index.layer(key)
             if known and self._blobs.size(known.digest) == known.size:
@@ -113,7 +121,7 @@ class Layers:
                 digest=packed.digest,
                 diff_id=packed.diff_id,
                 size=packed.size,
-                media_type=layer_media_type(self._compression),
+                media_type=layer_media_type(self.compression),
             )
             lease.add(layer.digest)
             await publish(

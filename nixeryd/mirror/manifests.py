@@ -76,7 +76,7 @@ class Manifests:
     ) -> None:
         self._blobs = blobs
         self._index = index
-        self._ttl = ttl  # seconds
+        self.ttl = ttl  # seconds
         self._is_offline = is_offline
         self._now = now
         self._flights: Flights[_Question, Manifest] = Flights(nursery)
@@ -94,7 +94,7 @@ class Manifests:
             return await self._by_digest(upstream, question, reference)
         entry = self._entry(place, reference)
         match decide(
-            entry, self._now(), self._ttl, offline=self._is_offline(upstream.name)
+            entry, self._now(), self.ttl, offline=self._is_offline(upstream.name)
         ):
             case Serve() as served:
                 return self._serve(question, served)

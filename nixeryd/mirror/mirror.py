@@ -55,16 +55,10 @@ class Mirror:
         resuming: Pace = RESUMING,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._upstreams = upstreams
+        self.use(upstreams)
         self._blobs = blobs
         self._index = index
         self.offline = offline
-        # What is on this machine, or beside it, is reachable without a way out.
-        self._near = {
-            name
-            for name, upstream in upstreams.clients.items()
-            if is_near(upstream.url)
-        }
         self.downloads = Downloads(blobs, index.mirrored, nursery, resuming)
         self._manifests = Manifests(
             blobs,
@@ -76,6 +70,20 @@ class Mirror:
         )
         self._tags = Tags(index, nursery, is_offline=self._is_offline)
         self._referrers = ReferrersOf(index.lists, nursery, is_offline=self._is_offline)
+
+    def use(self, upstreams: Upstreams) -> None:
+        """Ask these from now on; what is on its way goes on."""
+        self._upstreams = upstreams
+        # What is on this machine, or beside it, is reachable without a way out.
+        self._near = {
+            name
+            for name, upstream in upstreams.clients.items()
+            if is_near(upstream.url)
+        }
+
+    def set_ttl(self, seconds: float) -> None:
+        """Take a tag for fresh for so long, from now on."""
+        self._manifests.ttl = seconds
 
     def set_offline(self, *, offline: bool) -> None:
         """Go offline, which breaks off what is on its way, or come back."""

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from nixeryd.config import ConfigError, Settings
 from nixeryd.networking import Upstream as UpstreamSettings, place
@@ -53,33 +54,71 @@ async def open_upstreams(
         ConfigError: an address that is none, or a file that cannot be read.
 
     """
-    # Nobody else's, so that a loop through other mirrors is known for what it is.
-    via = f"nixeryd-{secrets.token_hex(4)}"
-    pace = pace or Pace(attempts=1 + settings.network.retries)
-    outgoing = read_network(settings, environ)
-    async with AsyncExitStack() as stack:
+    async with OpenUpstreams(pace, environ) as opened:
+        yield await opened.open(settings)
+
+
+class OpenUpstreams:
+    """The clients that are open; one that is configured as before stays.
+
+    One that is not wanted any more stays open until the end of the block: a
+    download may be using it, and it holds no connection for long.
+    """
+
+    def __init__(
+        self, pace: Pace | None = None, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._pace = pace
+        self._environ = environ
+        # Nobody else's, so that a loop through other mirrors is known for what it is.
+        self._via = f"nixeryd-{secrets.token_hex(4)}"
+        self._stack = AsyncExitStack()
+        self._known: dict[tuple[str, UpstreamSettings], Upstream] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def open(self, settings: Settings) -> Upstreams:
+        """Return the clients that settings mean; ConfigError, as `open_upstreams`."""
+        pace = self._pace or Pace(attempts=1 + settings.network.retries)
+        outgoing = read_network(settings, self._environ)
         clients = {}
         for name, upstream in settings.all_upstreams.items():
-            try:
-                contexts = load_contexts(
-                    ca=place(upstream.ca),
-                    cert=place(upstream.cert),
-                    key=place(upstream.key),
-                    insecure=upstream.insecure,
-                )
-                opened = open_upstream(
-                    name,
-                    upstream.url,
-                    login=_login(name, upstream),
-                    via=via,
-                    pace=pace,
-                    outgoing=outgoing,
-                    contexts=contexts,
-                )
-                clients[name] = await stack.enter_async_context(opened)
-            except ValueError as error:
-                raise ConfigError(f"[upstreams.{name!r}]: {error}") from error
-        yield Upstreams(clients, via)
+            client = self._known.get((name, upstream))
+            if client is None:
+                opened = _open(name, upstream, outgoing, pace, self._via)
+                try:
+                    client = await self._stack.enter_async_context(opened)
+                except ValueError as error:
+                    raise ConfigError(f"[upstreams.{name!r}]: {error}") from error
+                self._known[name, upstream] = client
+            clients[name] = client
+        return Upstreams(clients, self._via)
+
+
+@asynccontextmanager
+async def _open(
+    name: str, settings: UpstreamSettings, outgoing: Outgoing, pace: Pace, via: str
+) -> AsyncIterator[Upstream]:
+    contexts = load_contexts(
+        ca=place(settings.ca),
+        cert=place(settings.cert),
+        key=place(settings.key),
+        insecure=settings.insecure,
+    )
+    async with open_upstream(
+        name,
+        settings.url,
+        login=_login(name, settings),
+        via=via,
+        pace=pace,
+        outgoing=outgoing,
+        contexts=contexts,
+    ) as client:
+        yield client
 
 
 def _login(name: str, settings: UpstreamSettings) -> LoginSource:

@@ -1,6 +1,6 @@
 """Open the sources: configured, else found, else the demo set; watch what is local."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +39,75 @@ async def open_sources(
     settings: config.Settings, nix: Nix, data_dir: Path, nursery: trio.Nursery
 ) -> AsyncIterator[Sources]:
     """Open the sources; raises `NixerydError` if one is not there."""
+    async with open_changing_sources(settings, nix, data_dir, nursery) as opened:
+        yield opened.sources
+
+
+@asynccontextmanager
+async def open_changing_sources(
+    settings: config.Settings, nix: Nix, data_dir: Path, nursery: trio.Nursery
+) -> AsyncIterator["OpenSources"]:
+    """Open them so that others can take their place."""
+    storage = Storage(Trees(data_dir / "trees"), data_dir / "git")
+    opener = _Opener(nix, data_dir, storage, nursery)
     found, default = await _find(settings, nix, data_dir)
-    async with AsyncExitStack() as stack:
-        storage = Storage(Trees(data_dir / "trees"), data_dir / "git")
-        nursery.start_soon(storage.run)
-        opener = _Opener(nix, data_dir, storage, nursery, stack)
-        yield Sources(await opener.open(found), default, storage)
+    opened = OpenSources(opener, default, await opener.open(found, {}))
+    nursery.start_soon(storage.run)
+    try:
+        yield opened
+    finally:
+        await opened.aclose()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Open:
+    """A source, how it was configured, and what closes it."""
+
+    said: config.Source
+    source: Configured
+    stack: AsyncExitStack
+
+
+class OpenSources:
+    """The sources that are open. What is configured as before stays open."""
+
+    def __init__(
+        self, opener: "_Opener", default: str, known: Mapping[str, _Open]
+    ) -> None:
+        self._opener = opener
+        self._known = known
+        self.sources = Sources(_configured(known), default, opener.storage)
+
+    async def prepare(self, settings: config.Settings) -> Callable[[], None]:
+        """Open what is new and return what puts it in place, now or later.
+
+        Raises `NixerydError` if a source is not there; then nothing was opened.
+        """
+        opener = self._opener
+        found, default = await _find(settings, opener.nix, opener.data_dir)
+        known = await opener.open(found, self._known)
+
+        def change() -> None:
+            gone = [one for one in self._known.values() if one not in known.values()]
+            self._known = known
+            self.sources.change(_configured(known), default)
+            # A build of one that is closed goes on: it is only not remembered.
+            opener.nursery.start_soon(_close, gone)
+
+        return change
+
+    async def aclose(self) -> None:
+        """Close them all."""
+        await _close(self._known.values())
+
+
+def _configured(known: Mapping[str, _Open]) -> dict[str, Configured]:
+    return {name: one.source for name, one in known.items()}
+
+
+async def _close(opened: Iterable[_Open]) -> None:
+    for one in opened:
+        await one.stack.aclose()
 
 
 async def _find(
@@ -65,12 +128,31 @@ class _Opener:
     data_dir: Path
     storage: Storage
     nursery: trio.Nursery
-    stack: AsyncExitStack
 
-    async def open(self, sources: Mapping[str, config.Source]) -> dict[str, Configured]:
-        return {name: await self._open(name, said) for name, said in sources.items()}
+    async def open(
+        self, sources: Mapping[str, config.Source], known: Mapping[str, _Open]
+    ) -> dict[str, _Open]:
+        """Open all that is not known as it is said to be."""
+        opened: dict[str, _Open] = {}
+        try:
+            for name, said in sources.items():
+                same = known.get(name)
+                if same is not None and same.said == said:
+                    opened[name] = same
+                    continue
+                stack = AsyncExitStack()
+                source = await self._open(name, said, stack)
+                opened[name] = _Open(said, source, stack)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                old = known.values()
+                await _close(one for one in opened.values() if one not in old)
+            raise
+        return opened
 
-    async def _open(self, name: str, said: config.Source) -> Configured:
+    async def _open(
+        self, name: str, said: config.Source, stack: AsyncExitStack
+    ) -> Configured:
         if said.git:
             remote = self._remote(said.git, said.ref, said.refs)
             return GitUrl(name, remote, said.ref, self.storage.trees)
@@ -88,10 +170,10 @@ class _Opener:
             )
         allowed = Allowed(said.refs)
         if said.flake:
-            return LocalFlake(name, path, await self._watch(name, path), allowed)
+            return LocalFlake(name, path, await self._watch(name, path, stack), allowed)
         if await trio.to_thread.run_sync(is_bare, path):
             return BareRepository(name, path, self.storage.trees, allowed)
-        watch = await self._watch(name, path)
+        watch = await self._watch(name, path, stack)
         is_demo = path == self.data_dir / DEMO
         return Directory(
             name,
@@ -112,9 +194,9 @@ class _Opener:
         )
         return self.storage.add(remote)
 
-    async def _watch(self, name: str, path: Path) -> Checkout:
+    async def _watch(self, name: str, path: Path, stack: AsyncExitStack) -> Checkout:
         memory = self.data_dir / "checkouts"
         await trio.Path(memory).mkdir(exist_ok=True)
-        return await self.stack.enter_async_context(
+        return await stack.enter_async_context(
             open_checkout(path, self.nursery, memory=memory / name)
         )

@@ -53,13 +53,18 @@ class Search:
     def __init__(
         self, source: Configured, nix: Nix, system: str, directory: Path
     ) -> None:
-        self._source = source
         self._nix = nix
         self._system = system
-        self._file = directory / f"{source.name}.json"
+        self._directory = directory
+        self.use(source)
+        self._lock = trio.Lock()
+
+    def use(self, source: Configured) -> None:
+        """Search this source from now on."""
+        self._source = source
+        self._file = self._directory / f"{source.name}.json"
         self._names: _Names | None = None
         self._described: dict[tuple[str, str], Mapping[str, str] | None] = {}
-        self._lock = trio.Lock()
 
     async def find(self, query: str, limit: int, *, describe: bool) -> list[Found]:
         """Give the names that match best; raises `RegistryError`.

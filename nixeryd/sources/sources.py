@@ -20,8 +20,12 @@ class Sources:
         default: str,
         storage: Storage,
     ) -> None:
-        self._sources = dict(sources)
         self.storage = storage
+        self.change(sources, default)
+
+    def change(self, sources: Mapping[str, Configured], default: str) -> None:
+        """Have these from now on."""
+        self._sources = dict(sources)
         self.default = self._sources[default]
 
     def __iter__(self) -> Iterator[Configured]:

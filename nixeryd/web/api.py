@@ -68,7 +68,7 @@ def install_api(app: QuartTrio, control: Control, door: Door) -> None:
     @app.post("/api/v1/reload")
     async def reload() -> Response:
         check_may_change(door)
-        return respond(200, json.dumps(control.reload()).encode())
+        return respond(200, json.dumps(await control.reload()).encode())
 
     @app.get("/metrics")
     async def metrics() -> Response:

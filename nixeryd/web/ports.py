@@ -215,7 +215,7 @@ class Control(Protocol):
         """Give the settings in force by their names, as JSON values."""
         ...
 
-    def reload(self) -> Mapping[str, object]:
+    async def reload(self) -> Mapping[str, object]:
         """Read the configuration again; raises and changes nothing if it is wrong."""
         ...
 

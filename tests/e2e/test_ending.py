@@ -137,11 +137,11 @@ def test_a_reload_by_command_says_what_it_did(tmp_path: Path):
     config = tmp_path / "config.toml"
     with serving(tmp_path, *flags, environ=ODD) as daemon:
         text = config.read_text()
-        config.write_text(f"idle_exit = 500\noffline = true\n{text}")
+        config.write_text(f"idle_exit = 500\nallow_remote = true\n{text}")
         done = run(
             [NIXERYD, "config", "reload", f"--data-dir={daemon.data}"],
             environment(HOME=str(tmp_path)),
         )
         assert done.returncode == 0, done.stdout
         assert "idle_exit" in done.stdout
-        assert "offline needs a restart" in done.stdout
+        assert "allow_remote needs a restart" in done.stdout

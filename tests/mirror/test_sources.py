@@ -10,7 +10,7 @@ import trio
 import trustme
 
 from nixeryd.config import ConfigError, Settings, Upstream
-from nixeryd.mirror.sources import open_upstreams
+from nixeryd.mirror.sources import OpenUpstreams, open_upstreams
 from nixeryd.networking import Network
 from nixeryd.upstream import UpstreamBroken, UpstreamDenied
 from tests.upstream.faults import FaultServer, Reply
@@ -175,3 +175,19 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_configuration():
 
     with pytest.raises(ConfigError, match=rf"\[upstreams\.'{NAME}'\]: ca: /nowhere"):
         trio.run(opened)
+
+
+async def test_a_client_stays_as_long_as_it_is_configured_as_it_was(faults, pace):
+    """What it knows stays with it: logins, and what is left of a quota."""
+    async with OpenUpstreams(pace) as opened:
+        first = await opened.open(configure(faults.url))
+        second = await opened.open(configure(f"{faults.url}/"))
+        assert second.via == first.via
+        assert second.clients["docker.io"] is first.clients["docker.io"]
+        assert second.clients[NAME] is not first.clients[NAME]
+        with pytest.raises(ConfigError, match="url"):
+            await opened.open(configure("ftp://x"))
+        # Who asks one that is not configured any more is still answered.
+        await first.clients[NAME].get_manifest(IMAGE.repository, "latest")
+        third = await opened.open(configure(faults.url))
+        assert third.clients[NAME] is first.clients[NAME]

@@ -145,11 +145,11 @@ class _Workshop(Workshop):
     """Builds without Nix: the name of an image says which layers it has."""
 
     async def _make(
-        self, image: Any, _evaluation: Any, _progress: Any, hold: Any
+        self, image: Any, _evaluation: Any, _progress: Any, hold: Any, way: Any
     ) -> Any:
         found = []
         for name in BUILT[image.requested[0]]:
-            layer, _ = await self._layers.of_entries(_entries(name), hold.lease)
+            layer, _ = await way.layers.of_entries(_entries(name), hold.lease)
             found.append(Layer(layer, name))
         return await write_manifest(
             image,

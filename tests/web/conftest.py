@@ -315,7 +315,7 @@ class MemoryControl:
     def settings(self):
         return {"idle_exit": 5}
 
-    def reload(self):
+    async def reload(self):
         match self.reloads.pop(0):
             case Exception() as error:
                 raise error

@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 # PYTHON=… names another Python; ARGS=… goes to `nixeryd serve`, or to the benchmarks.
 
-.PHONY: run test lint coverage bench torture soak flood format screenshots deb try-deb clean
+.PHONY: run test lint coverage bench torture soak flood fuzz format screenshots deb try-deb clean
 
 run:
 	@packaging/setup.sh run
@@ -37,6 +37,11 @@ soak:
 flood:
 	@packaging/setup.sh test
 	@.venv/bin/python -m tests.torture.flood $(ARGS)
+
+# 100,000 random requests, names, answers on a terminal and of upstreams (ARGS='--seed 7').
+fuzz:
+	@packaging/setup.sh test
+	@.venv/bin/python -m tests.fuzz $(ARGS)
 
 format:
 	@packaging/setup.sh test

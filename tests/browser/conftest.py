@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.browser.site import Site
 from tests.e2e.conftest import need
 
-REBOUND = ("evil.example", "rebound.example", "host.docker.internal")
+REBOUND = ("evil.example", "host.docker.internal")
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",

@@ -63,6 +63,7 @@ STATUS = {
     "pid": 1,
     "listeners": {"main": ["127.0.0.1:5000"], "mirror": [], "admin": []},
     "source": {"name": EVIL, "path": EVIL, "revision": EVIL, "state": EVIL},
+    "strangers": [EVIL],
     "offline": EVIL,
     "images": 1,
     "mirrored": 1,

@@ -193,6 +193,7 @@ class Control:
                     "Size at which eviction begins (cache.max_size).",
                     [({}, cap)],
                 ),
+                gauge("nixeryd_lists_bytes", "Lists kept.", self._index.lists.size()),
                 gauge("nixeryd_offline", "1 if it is.", self._mirror.offline.on),
                 gauge(
                     "nixeryd_tasks",

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from tests.e2e.conftest import need
-from tests.e2e.engines import docker_engine, podman_engine
+from tests.e2e.engines import Docker, Podman, Skopeo, docker_engine, podman_engine
 from tests.e2e.processes import Process, environment, run
 from tests.e2e.serving import ODD, PACKAGES, Daemon, serving
 from tests.upstream.registries import make_image, run_registry
@@ -177,3 +177,16 @@ def test_what_cannot_be_had_here_now_is_had_from_the_hub(request, engine, place)
     assert (missing.status, missing.code) == (403, "DENIED")
     has_it, said = request.getfixturevalue(engine)(THEIRS)
     assert has_it, said
+
+
+def test_asked_directly_a_client_shows_why_it_cannot_be_had_now(
+    place: Place, docker: Docker, podman: Podman, skopeo: Skopeo
+):
+    image = f"{place.daemon.address}/docker.io/{THEIRS}"
+    for ended in (
+        docker("pull", image),
+        podman("pull", "--tls-verify=false", image),
+        skopeo("inspect", "--tls-verify=false", f"docker://{image}"),
+    ):
+        assert ended.returncode != 0
+        assert "docker.io: cannot be reached" in ended.stdout

@@ -208,6 +208,9 @@ async def ask_for_all(site: Site) -> None:
     tags = await site.fetch("/v2/library/new/tags/list?n=3")
     assert tags.status in (200, 403, 404)
     assert "x-evil" not in tags.headers
+    referrers = await site.fetch(f"/v2/library/new/referrers/{IMAGE.digest}")
+    assert referrers.status in (200, 403, 404)
+    assert "x-evil" not in referrers.headers
 
 
 async def meet(acts: list[Act], root: Path) -> None:

@@ -17,11 +17,11 @@ def check_users(settings: Settings, running: Running | None) -> Finding:
         if sys.platform != "linux":
             why = "only Linux tells who connects"
         return note("users", f"{why}: every user of this machine is answered")
-    named = "".join(f", {user}" for user in settings.users)
+    *others, last = ("you", "root", *map(str, settings.users))
     return ok(
         "users",
-        f"only you and root{named} are answered; whoever comes by a forwarded port, as"
-        " the user of the program that forwards it",
+        f"only {', '.join(others)} and {last} are answered; what comes by a forwarded"
+        " port counts as the user of the program that forwards it",
     )
 
 

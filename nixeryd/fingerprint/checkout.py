@@ -12,6 +12,7 @@ What touches tree and watch holds the lock, in a worker thread where it takes
 time; the event loop itself only drains the queue of events.
 """
 
+import math
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -169,6 +170,7 @@ class Checkout:
                 if view is not None:
                     view.close()
             self._view = self._stale = None
+            self._retry_at = math.inf  # a build may go on asking
 
     async def _open(self) -> None:
         if self._stale is not None:

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import trio
@@ -16,6 +17,7 @@ from nixeryd.config import ConfigError, load_settings
 from nixeryd.sockdiag import End, PeerGoneError, SockDiag
 from nixeryd.web.listen import as_listener
 from nixeryd.web.peers import Peers
+from tests.e2e.conftest import need
 from tests.e2e.processes import environment, run
 from tests.web.conftest import _serving
 
@@ -293,8 +295,8 @@ def test_the_kernel_tells_who_is_at_the_other_end(kernel, address):
                 kernel.peer_uid(sock)
 
 
-def test_a_socket_of_another_network_namespace_is_not_seen(kernel):
-    """As a systemd of the host hands one to a container."""
+def test_a_socket_of_another_network_namespace_is_not_seen(kernel, caplog):
+    """As a systemd of the host hands one to a container: then all are answered."""
     mine, theirs = socket.socketpair()
     code = (
         "import ctypes, socket, sys\n"
@@ -310,6 +312,36 @@ def test_a_socket_of_another_network_namespace_is_not_seen(kernel):
         _, (fd,), _, _ = socket.recv_fds(mine, 1, 1)
         with socket.socket(fileno=fd) as listener:
             assert not kernel.sees(listener)
+            peers = Peers(frozenset(), kernel)
+            assert not peers.can_tell(listener)
+            assert not peers.tells
+            assert "every user of this machine is answered" in caplog.text
+
+
+REDIRECTED = f"""\
+import os, socket, subprocess, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from nixeryd.sockdiag import SockDiag
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+listener = socket.create_server(("127.0.0.1", 5000))
+rule = "-t nat -A OUTPUT -o lo -p tcp --dport 80 -j REDIRECT --to-port 5000"
+subprocess.run(["iptables", *rule.split()], check=True)
+with SockDiag() as kernel:
+    for uid in (0, {NOBODY}):
+        os.seteuid(uid)
+        client = socket.socket()
+        client.connect(("127.0.0.1", 80))
+        os.seteuid(0)
+        print("uid", kernel.peer_uid(listener.accept()[0]))
+"""
+
+
+def test_who_is_redirected_by_the_firewall_is_told():
+    """The other end of such a connection goes by where it wanted to go."""
+    need("unshare", "ip", "iptables", root=True)
+    done = run(["unshare", "--net", sys.executable, "-c", REDIRECTED])
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines() == ["uid 0", f"uid {NOBODY}"]
 
 
 def test_who_listens_is_told(kernel):

@@ -133,6 +133,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._kept: deque[Event] = deque(maxlen=KEPT)
+        self._moving: dict[str, Event] = {}  # the last word on each download
         self._followers: set[trio.MemorySendChannel[Event]] = set()
         self._listeners: list[Callable[[Event], None]] = []
         self._is_closed = False
@@ -143,7 +144,7 @@ class Progress:
 
     def tell(self, event: Event) -> None:
         """Pass an event on to all who follow."""
-        self._kept.append(event)
+        self._keep(event)
         for listener in self._listeners:
             listener(event)
         for follower in self._followers:
@@ -151,6 +152,20 @@ class Progress:
                 follower.send_nowait(event)
             except (trio.WouldBlock, trio.BrokenResourceError):
                 continue
+
+    def _keep(self, event: Event) -> None:
+        match event:
+            case Downloading(path=path):
+                self._moving[path] = event
+            case Fetching():
+                self._moving[""] = event
+            case Downloaded(path=path):
+                self._moving.pop(path, None)
+            case Phase() | Done() | Failed():
+                self._moving.clear()
+                self._kept.append(event)
+            case _:
+                self._kept.append(event)
 
     def tell_nix(self, event: nix.Event) -> None:
         """Pass on what Nix says."""
@@ -167,9 +182,12 @@ class Progress:
 
     @contextmanager
     def follow(self) -> Iterator[trio.MemoryReceiveChannel[Event]]:
-        """Receive what was told lately and what will be, until `close()`."""
+        """Receive what was told lately and what will be, until `close()`.
+
+        Of each download only the last is kept: they would push all else out.
+        """
         send, receive = trio.open_memory_channel[Event](_BEHIND)
-        for event in self._kept:
+        for event in (*self._kept, *self._moving.values()):
             send.send_nowait(event)
         if self._is_closed:
             send.close()

@@ -42,6 +42,30 @@ def test_what_nix_says_is_told_in_our_words(said, told):
     assert of_nix(said) == told
 
 
+async def test_downloads_push_nothing_else_out():
+    progress = Progress()
+    planned = events.Planned(builds=0, downloads=1, size=9)
+    progress.tell(planned)
+    for done in range(2 * events.KEPT):
+        progress.tell(events.Downloading(path=PATH, done=done, expected=10_000))
+        progress.tell(events.Fetching(done=done, expected=10_000))
+    progress.tell(events.Downloading(path=f"{PATH}-man"))
+    progress.tell(events.Downloaded(path=f"{PATH}-man"))
+    with progress.follow() as late:
+        progress.close()
+        last = 2 * events.KEPT - 1
+        assert [event async for event in late] == [
+            planned,
+            events.Downloading(path=PATH, done=last, expected=10_000),
+            events.Fetching(done=last, expected=10_000),
+        ]
+    with progress.follow() as later:
+        assert len([event async for event in later]) == 3
+    progress.tell(events.Failed(message="no"))
+    with progress.follow() as last_one:
+        assert [event async for event in last_one][-1] == events.Failed(message="no")
+
+
 async def test_who_is_behind_loses_events_and_slows_nobody():
     progress = Progress()
     told = [events.LogLine(line=str(number)) for number in range(events._BEHIND + 5)]

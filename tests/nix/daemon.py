@@ -20,6 +20,8 @@ from nixeryd.nix.process import Nix
 
 TRUSTED, UNTRUSTED = "daemon", "nobody"
 _PROGRAMS = ("nix", "nix-store", "nix-instantiate", "nix-build")
+# What the tests make is root's; to the daemon it is the user all the same.
+_FILES = "--inh-caps=+dac_override --ambient-caps=+dac_override"
 _FEATURES = "experimental-features = nix-command flakes ca-derivations"
 
 
@@ -76,7 +78,7 @@ def nix_of_user(nix: Nix, user: str, daemon: Path, directory: Path) -> Nix:
             script = programs / name
             real = nix.directory / name
             script.write_text(
-                f'#!/bin/sh\nexec setpriv {ids} --clear-groups {real} "$@"\n'
+                f'#!/bin/sh\nexec setpriv {ids} {_FILES} --clear-groups {real} "$@"\n'
             )
             script.chmod(0o755)
     home = directory / f"home-{user}"

@@ -22,6 +22,7 @@ from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.plan import Planned
 from nixeryd.nix.progress import Message
 from nixeryd.nix.realise import BuildFailed, realise, realised
+from nixeryd.reads import Reads
 from tests.nix import binarycache
 from tests.nix.daemon import TRUSTED, UNTRUSTED, nix_daemon, nix_of_user, place_of_all
 
@@ -179,7 +180,7 @@ async def test_a_cache_that_stops_is_not_waited_for(
 
 async def test_names_are_listed(user_nix, source, system):
     arguments = {"system": system, "names": "[]", "nested": "[]"}
-    names = await PackageSet(source).ask(user_nix, "search.nix", arguments)
+    names = await PackageSet(source).ask(user_nix, "search.nix", arguments, Reads())
     assert "needsbroken" in names
 
 

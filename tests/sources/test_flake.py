@@ -169,3 +169,42 @@ async def test_an_unknown_flake_names_the_known_ones(open_configured, config):
         with pytest.raises(RegistryError, match=r"no flake web \(known: app\)") as told:
             await sources.resolve(image("flake/web"), "latest")
         assert told.value.status == 404
+
+
+READS = """{{
+  outputs = {{ self }}: {{
+    packages.{system}.default = derivation {{
+      name = "app"; system = "{system}"; builder = "/bin/sh"; salt = {salt};
+    }};
+  }};
+}}"""
+
+
+@pytest.mark.parametrize(
+    ("salt", "unknown"),
+    [
+        ('builtins.readFile ./word + builtins.getEnv "HOME"', False),
+        ("builtins.pathExists /nowhere", False),
+        ("builtins.readFile OUTSIDE", True),
+    ],
+)
+async def test_a_flake_reads_what_is_in_it_or_is_evaluated_each_time(  # noqa: PLR0917  fixtures
+    nix, open_configured, make_repository, tmp_path, salt, unknown
+):
+    """As for `nix build`, what is outside is not there; but a flake may want more."""
+    outside = tmp_path / "outside"
+    outside.write_text("outside")
+    text = READS.format(
+        system=POLICY.default_system, salt=salt.replace("OUTSIDE", str(outside))
+    )
+    repo = make_repository("reads")
+    repo.commit({"flake.nix": text, "word": "word"})
+    async with open_configured(f'[sources.reads]\nflake = "{repo.path}"\n') as sources:
+        source = sources.default
+        reads = Reads()
+        evaluation = await (await source.now()).evaluate(
+            nix, image("flake/reads"), reads
+        )
+        assert [package.name for package in evaluation.packages] == ["app"]
+        assert (reads.unknown is not None) is unknown
+        assert not reads.paths

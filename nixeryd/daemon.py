@@ -110,7 +110,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
         places = stack.enter_context(open_data_dir(settings.data_path))
         await trio.to_thread.run_sync(end_orphans, places.root)
         index = stack.enter_context(open_index(places.index))
-        blobs = Blobs(places.blobs, places.staging)
+        blobs = Blobs(places.blobs, places.staging, index.blob_size)
         if index.is_new:
             recover(blobs, index)
         admin_socket = paths.runtime_dir(places.root) / "admin.sock"

@@ -158,7 +158,6 @@ class Workshop:
         self._surroundings = _key(
             nix.fork, nix.version, nix.options, variables, READ_FORMAT
         )
-        self._last_look: tuple[Digest, int] | None = None  # that found all blobs
         self._locks = KeyedLocks()
         self._thin_layers = Layers(blobs, index, thin.COMPRESSION)
         self._evaluations = Places(2)
@@ -187,16 +186,11 @@ class Workshop:
         if fingerprint is None:
             return None
         key = self._state_key(image, source, fingerprint, self._way)
-        known, read = self._index.build(key), self._index.read_for(key)
-        if known is None or read is None or not await self.holds(_decode(read)):
+        read = self._index.read_for(key)
+        if read is None or not await self.holds(_decode(read)):
             return None
-        # Who asks in the same tenth of a second is told by one look at its blobs.
-        look = (known.digest, int(trio.current_time() * 10))
-        if look != self._last_look:
-            if not self._is_whole(image, known):
-                return None
-            self._last_look = look
-        return known
+        known = self._index.build(key)  # now, as it may have gone meanwhile
+        return known if known is not None and self._is_whole(image, known) else None
 
     async def holds(self, read: Outside) -> bool:
         """Tell whether what was read outside of a source is the same still."""
@@ -394,7 +388,7 @@ class Workshop:
         if image.is_thin and not self._roots.holds(owner, closurelist.ROOT):
             return False
         wanted = (manifest.digest, *manifest.blobs)
-        others = [digest for digest in wanted if not self._blobs.has_file(digest)]
+        others = [one for one in wanted if not self._blobs.has_whole_file(one)]
         return not others or (
             all(digest in self._blobs.recipes for digest in others)
             and self._roots.holds_all(owner)

@@ -204,12 +204,15 @@ class Builder:
                 run.scope.cancel()
 
     def _stored(self, digest: Digest, known: StoredManifest | None = None) -> Manifest:
-        known = known or self._index.manifest(digest)
+        if known is None:
+            known = self._index.manifest(digest)
+            if known is not None and not all(map(self._blobs.holds, known.blobs)):
+                known = None
         body = self._blobs.read(digest)
         if known is None or body is None:
             raise RegistryError(
                 ErrorCode.MANIFEST_UNKNOWN,
-                f"there is no manifest {digest} here; pull its image by tag to make it",
+                f"there is no whole image {digest} here; pull it by tag to make it",
             )
         return Manifest(body, digest, known.media_type)
 

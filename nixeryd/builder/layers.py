@@ -31,11 +31,12 @@ from nixeryd.packing import (
     record_entries,
     record_store_paths,
 )
-from nixeryd.store.blobs import Blobs, Staged
+from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
 from nixeryd.store.leases import Lease
 from nixeryd.store.locks import KeyedLocks
 from nixeryd.store.publishing import publish
+from nixeryd.store.staged import Staged
 
 log = structlog.get_logger()
 

@@ -25,9 +25,10 @@ from nixeryd.metrics import UPSTREAM_BYTES
 from nixeryd.mirror.download import Download
 from nixeryd.mirror.errors import is_missing
 from nixeryd.mirror.pieces import BUFFERED, Pieces
-from nixeryd.store.blobs import Blobs, Staged
+from nixeryd.store.blobs import Blobs
 from nixeryd.store.mirrored import Mirrored, Place
 from nixeryd.store.publishing import publish
+from nixeryd.store.staged import Staged
 from nixeryd.upstream import (
     BlobStream,
     Pace,

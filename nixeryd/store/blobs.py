@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import structlog
+
 from nixeryd.directories import list_names
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
@@ -29,7 +31,9 @@ from nixeryd.store.locks import KeyedLocks
 from nixeryd.store.pages import read_once
 from nixeryd.store.recipe import CHUNK, Recipe, find_recipe
 from nixeryd.store.recipes import ENDING, Recipes, look
-from nixeryd.store.writeback import begin_writeback
+from nixeryd.store.staged import Staged
+
+log = structlog.get_logger()
 
 
 class StoreFullError(NixerydError):
@@ -44,68 +48,28 @@ class StoreUnusableError(NixerydError):
     is_passing = True
 
 
-_STRETCH = 8 << 20  # bytes that a disk writes in one go
 _HEX = re.compile("[0-9a-f]{64}")
 _PART = re.compile(r"[0-9a-f]{2}")  # the directories that blobs lie in
 _UNUSABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-class Staged:
-    """A blob being written. Gone at the end of its `stage()` unless committed."""
-
-    def __init__(self, blobs: "Blobs", fd: int, path: Path) -> None:
-        self._blobs = blobs
-        self._path = path
-        self.fd = fd
-        self.size = 0
-        self._begun = 0  # so much of it is on its way to the disk
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append bytes; raises `StoreFullError` when the disk is full."""
-        view = memoryview(data)
-        with self._blobs.explain_errors():
-            while view:
-                written = os.write(self.fd, view)
-                self.size += written
-                view = view[written:]
-        if self.size - self._begun >= _STRETCH:
-            self._begin_writeback()
-
-    def _begin_writeback(self) -> None:
-        begin_writeback(self.fd, range(self._begun, self.size))
-        self._begun = self.size
-
-    def commit(self, digest: Digest) -> Path:
-        """Make the bytes safe and visible under their digest."""
-        return self._commit(digest, self._blobs.path(digest), self.size)
-
-    def commit_recipe(self, digest: Digest, size: int) -> Path:
-        """Do the same with a recipe, that of a blob of `size` bytes."""
-        return self._commit(digest, self._blobs.recipes.path(digest), size)
-
-    def _commit(self, digest: Digest, target: Path, size: int) -> Path:
-        with self._blobs.explain_errors():
-            os.fsync(self.fd)
-            is_new = digest not in self._blobs
-            self._path.rename(target)
-            fsync_directory(target.parent)
-            # What is kept in the other way is not needed, or was found damaged.
-            for other in self._blobs.places(digest):
-                if other != target:
-                    other.unlink(missing_ok=True)
-        self._blobs.recipes.forget(digest)
-        if is_new:
-            self._blobs.on_growth(size)
-        return target
-
-
 class Blobs:
-    """The blobs of a data directory."""
+    """The blobs of a data directory.
 
-    def __init__(self, directory: Path, staging: Path) -> None:
+    `expected_size` tells a blob's size in bytes, if it is known (`Index.blob_size`): a
+    file of another size is damaged, and as good as gone.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        staging: Path,
+        expected_size: Callable[[Digest], int | None] = lambda _: None,
+    ) -> None:
         self._directory = directory / "sha256"
         self._prefix = f"{self._directory}/"
         self._staging = staging
+        self._expected_size = expected_size
         # All at once: each would have to be made safe before the first blob in it.
         with self.explain_errors():
             make_directories(self._directory / f"{byte:02x}" for byte in range(256))
@@ -128,10 +92,33 @@ class Blobs:
         return self.has_file(digest) or digest in self.recipes
 
     def has_file(self, digest: Digest) -> bool:
-        """Tell whether a blob is here as a file."""
-        # Asked of every blob of an image, whenever its manifest is: access(2) takes
-        # half of stat(2)'s time.
+        """Tell whether a blob is here as a file, damaged or not."""
         return os.access(self._name(digest), os.F_OK)
+
+    def has_whole_file(self, digest: Digest) -> bool:
+        """Tell whether a blob is here as a file, of the right size if that is known."""
+        # Asked of every blob of an image, whenever its manifest is.
+        try:
+            size = os.stat(self._name(digest)).st_size  # noqa: PTH116  hot
+        except OSError:
+            return False
+        return self._is_right(digest, size)
+
+    def holds(self, digest: Digest) -> bool:
+        """Tell whether a blob is here, and whole as far as its size tells."""
+        return self.has_whole_file(digest) or digest in self.recipes
+
+    def _is_right(self, digest: Digest, size: int) -> bool:
+        expected = self._expected_size(digest)
+        if expected in {None, size}:
+            return True
+        log.warning(
+            "a blob is damaged; the next pull by a tag brings it back",
+            blob=str(digest),
+            size=size,
+            expected=expected,
+        )
+        return False
 
     def is_streamed(self, digest: Digest) -> bool:
         """Tell whether a blob is here as a recipe only."""
@@ -147,16 +134,17 @@ class Blobs:
         return None if found is None else found.size
 
     def find(self, digest: Digest) -> BlobFile | Recipe | None:
-        """Find a blob."""
+        """Find a blob; one of another size than its own is not here."""
         return self.file(digest) or self.recipes.find(digest)
 
     def file(self, digest: Digest) -> BlobFile | None:
-        """Find a blob that is a file."""
+        """Find a blob that is a file; one of another size than its own is not here."""
         path = self.path(digest)
         try:
-            return BlobFile(path, path.stat().st_size, digest)
+            size = path.stat().st_size
         except FileNotFoundError:
             return None
+        return BlobFile(path, size, digest) if self._is_right(digest, size) else None
 
     def read_part(self, digest: Digest, part: range) -> bytes:
         """Read a part of a blob, cut where it ends.
@@ -184,7 +172,14 @@ class Blobs:
                 yield chunk
 
     def read(self, digest: Digest) -> bytes | None:
-        """Read a small blob (a manifest, a config) whole; None if not here."""
+        """Read a small blob (a manifest, a config) whole; None if not here, or damaged.
+
+        It is hashed, which takes some 20 µs.
+        """
+        body = self._read(digest)
+        return body if body is not None and Digest.of(body) == digest else None
+
+    def _read(self, digest: Digest) -> bytes | None:
         try:
             with open(self._name(digest), "rb", buffering=0) as file:  # noqa: PTH123  hot
                 return file.readall()
@@ -207,7 +202,7 @@ class Blobs:
                 os.utime(self.path(digest))
             except FileNotFoundError:
                 return False
-        return self.read(digest) == data
+        return self._read(digest) == data
 
     def listing(self, part: str | None = None) -> dict[str, Blob]:
         """List all blobs by their digests' text; a large cache takes a second.

@@ -100,7 +100,12 @@ def durably(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def connect(path: Path) -> Connection:
-    """Open the index in `path`."""
+def connect(path: Path, *, check_same_thread: bool = True) -> Connection:
+    """Open the index in `path`; in other threads too unless that is checked."""
     with explained(path):
-        return sqlite3.connect(str(path), timeout=PATIENCE, factory=Connection)
+        return sqlite3.connect(
+            str(path),
+            timeout=PATIENCE,
+            check_same_thread=check_same_thread,
+            factory=Connection,
+        )

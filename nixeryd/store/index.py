@@ -19,67 +19,21 @@ from pathlib import Path
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
-from nixeryd.store import (
-    insides,
-    lists,
-    migrations,
-    mirrored,
-    names,
-    numbers,
-    origins,
-    readings,
-)
+from nixeryd.store import migrations
 from nixeryd.store.blobs import StoreFullError
 from nixeryd.store.connection import IndexUnusableError, connect, explained
 from nixeryd.store.insides import Insides
 from nixeryd.store.lists import Lists
 from nixeryd.store.mirrored import Mirrored, Place
-from nixeryd.store.names import Names
+from nixeryd.store.names import VIEWS, Names
 from nixeryd.store.numbers import Numbers
 from nixeryd.store.origins import Origins
 from nixeryd.store.readings import Readings
 from nixeryd.store.recent import Recent
 from nixeryd.store.reserve import RESERVE, Reserve
+from nixeryd.store.schema import TABLES
+from nixeryd.store.sizes import Sizes
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS layers (
-    key TEXT PRIMARY KEY,        -- of what went in (builder.layer_key)
-    digest TEXT NOT NULL,        -- of the blob's bytes
-    diff_id TEXT NOT NULL,       -- of the uncompressed tar
-    size INTEGER NOT NULL,       -- of the blob, bytes
-    media_type TEXT NOT NULL,
-    paths TEXT NOT NULL          -- the store paths in it, JSON
-) STRICT;
-CREATE TABLE IF NOT EXISTS manifests (
-    digest TEXT PRIMARY KEY,
-    media_type TEXT NOT NULL,
-    needs TEXT NOT NULL,         -- numbers of all blobs it needs, JSON
-    size INTEGER NOT NULL        -- of these blobs together, bytes
-) STRICT;
-CREATE TABLE IF NOT EXISTS builds (
-    key TEXT PRIMARY KEY,        -- of Nix's outputs and our settings
-    manifest TEXT NOT NULL REFERENCES manifests (digest)
-) STRICT;
-CREATE TABLE IF NOT EXISTS tags (
-    image TEXT NOT NULL,         -- names.ImageName.key
-    tag TEXT NOT NULL,
-    repository TEXT NOT NULL,    -- as it was last asked for
-    manifest TEXT NOT NULL REFERENCES manifests (digest),
-    built REAL NOT NULL,         -- seconds since the epoch
-    PRIMARY KEY (image, tag)
-) STRICT;
-CREATE TABLE IF NOT EXISTS uses (
-    manifest TEXT PRIMARY KEY,
-    used REAL NOT NULL           -- seconds since the epoch
-) STRICT;
--- Whoever writes a manifest uses it.
-CREATE TRIGGER IF NOT EXISTS manifest_written AFTER INSERT ON manifests BEGIN
-    INSERT OR REPLACE INTO uses
-        VALUES (new.digest, (julianday('now') - 2440587.5) * 86400.0);
-END;
-"""
-_PARTS = (mirrored, lists, names, insides, origins, readings)
-_TABLES = "".join((numbers.SCHEMA, _SCHEMA, *(part.SCHEMA for part in _PARTS)))
 _SET_USED = "UPDATE uses SET used = ? WHERE manifest = ?"
 _LATE = "SELECT manifest FROM uses WHERE used > ? ORDER BY used DESC"
 
@@ -115,6 +69,7 @@ class Index:
         self.origins = Origins(connection)
         self._readings = Readings(connection)
         self._recent = Recent(connection)
+        self.blob_size = Sizes(path)
 
     def sync(self) -> None:
         """Make all rows safe from a power cut. In a thread: it waits for the disk."""
@@ -295,7 +250,11 @@ def open_index(path: Path) -> Iterator[Index]:
         with Reserve(path.with_name(RESERVE)).given_up():
             connection, is_new = _connect(path)
     try:
-        yield Index(connection, path, is_new=is_new)
+        index = Index(connection, path, is_new=is_new)
+        try:
+            yield index
+        finally:
+            index.blob_size.close()
     finally:
         connection.close()
 
@@ -318,11 +277,11 @@ def _prepare(path: Path) -> tuple[sqlite3.Connection, bool]:
             connection.execute("PRAGMA synchronous = NORMAL")
             is_new = not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
             if is_new:
-                migrations.run_script(connection, _TABLES, migrations.newest())
+                migrations.run_script(connection, TABLES, migrations.newest())
             else:
                 migrations.migrate(connection, path)
             # What was added since, and views, which are this connection's.
-            connection.executescript(_TABLES + names.VIEWS)
+            connection.executescript(TABLES + VIEWS)
         _sync(path)  # what a crash left
     except BaseException:
         connection.close()

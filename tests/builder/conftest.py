@@ -42,7 +42,7 @@ async def open_builder(
     is told that it depends on the paths in `watched`.
     """
     with open_data_dir(data_dir) as places, open_index(places.index) as index:
-        blobs = Blobs(places.blobs, places.staging)
+        blobs = Blobs(places.blobs, places.staging, index.blob_size)
         roots = Roots(places.gcroots, keep=keep)
         workshop = Workshop(
             nix,

@@ -91,5 +91,5 @@ class Shelf:
 @pytest.fixture
 def shelf(tmp_path):
     with open_data_dir(tmp_path / "data") as places, open_index(places.index) as index:
-        blobs = Blobs(places.blobs, places.staging)
+        blobs = Blobs(places.blobs, places.staging, index.blob_size)
         yield Shelf(places.root, blobs, index, Uses(index, blobs.leases))

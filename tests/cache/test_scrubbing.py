@@ -53,7 +53,7 @@ def scrub(make):
     async def scrub(is_busy: Callable[[], bool] = lambda: False) -> list[dict]:
         with capture_logs() as logged:
             await make(is_busy).read_all()
-        return logged
+        return [line for line in logged if line["log_level"] != "debug"]
 
     return scrub
 

@@ -103,7 +103,7 @@ async def open_mirror(
             host: await stack.enter_async_context(open_upstream(host, url, pace=pace))
             for host, url in urls.items()
         }
-        blobs = Blobs(places.blobs, places.staging)
+        blobs = Blobs(places.blobs, places.staging, index.blob_size)
         async with trio.open_nursery() as nursery:
             mirror = Mirror(
                 Upstreams(clients, "nixeryd-test"),

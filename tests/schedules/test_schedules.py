@@ -121,7 +121,7 @@ def on_a_cache(place: Path, main: Callable[[Scheduler, World], Awaitable[T]]) ->
     quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
     structlog.configure(wrapper_class=quiet)
     with open_data_dir(place) as places, open_index(places.index) as index:
-        blobs = Blobs(places.blobs, places.staging)
+        blobs = Blobs(places.blobs, places.staging, index.blob_size)
         world = World(scheduler, places.root, blobs, index)
 
         async def begin() -> T:

@@ -17,6 +17,7 @@ from nixeryd.builder.build import LayerLost, Workshop
 from nixeryd.builder.manifest import Layer, write_manifest
 from nixeryd.builder.progress import Progress
 from nixeryd.cache.eviction import Evictor
+from nixeryd.fingerprint.outside import Outside
 from nixeryd.images import tar
 from nixeryd.images.descriptors import Image, read_descriptors
 from nixeryd.images.digests import Digest
@@ -36,6 +37,7 @@ from nixeryd.offline import Offline
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
 from nixeryd.store.leases import Leases
+from nixeryd.store.origins import Origin
 from nixeryd.store.uses import Uses
 from nixeryd.upstream import FetchedManifest, UpstreamUnreachable
 from tests.schedules.scheduler import Scheduler
@@ -144,6 +146,19 @@ class _Roots:
 class _Workshop(Workshop):
     """Builds without Nix: the name of an image says which layers it has."""
 
+    scheduler: Scheduler
+
+    async def holds(self, _: object) -> bool:
+        await self.scheduler.pause("look outside")
+        return True
+
+    async def _note(self, *_: object) -> Outside:
+        return Outside()
+
+    async def _evaluate(self, *_: object) -> Any:
+        await self.scheduler.pause("evaluate")
+        return SimpleNamespace(packages=()), Origin("source", None)
+
     async def _make(
         self, image: Any, _evaluation: Any, _progress: Any, hold: Any, way: Any
     ) -> Any:
@@ -165,21 +180,14 @@ class _Workshop(Workshop):
 class _Source:
     name = "source"
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-
     async def ready(self) -> "_Source":
         return self
 
     async def state(self) -> Any:
         return SimpleNamespace(fingerprint="same", changes=0)
 
-    async def revision(self) -> None:
-        await self._scheduler.pause("revision")
 
-    async def evaluate(self, _: object, _image: object) -> Any:
-        await self._scheduler.pause("evaluate")
-        return SimpleNamespace(packages=())
+_UNHEARD: Any = SimpleNamespace(begin=lambda _: None, end=lambda *_: None)
 
 
 class World:
@@ -219,7 +227,7 @@ class World:
     def _workshop(self, *, stream: bool) -> Workshop:
         nix: Any = SimpleNamespace(fork="Nix", version=(2, 8), options=())
         roots: Any = _Roots()
-        return _Workshop(
+        workshop = _Workshop(
             nix,
             self._blobs,
             self._index,
@@ -229,6 +237,8 @@ class World:
             timeout=0,
             popularity={},
         )
+        workshop.scheduler = self._scheduler
+        return workshop
 
     def reset(self) -> None:
         """Forget everything."""
@@ -247,14 +257,14 @@ class World:
     async def build(self, name: str, *, stream: bool) -> None:
         """Build an image and tag it, as `Builder` does."""
         image = parse_image((name,), _POLICY)
-        source: Any = _Source(self._scheduler)
+        source: Any = _Source()
         workshop = self._workshops[stream]
         fingerprint = "same"
-        known = workshop.recall(image, source, fingerprint)
+        known = await workshop.recall(image, source, fingerprint)
         if known is None:
             try:
                 built = await workshop.build(
-                    image, source, Progress(), lambda _: None, self._root
+                    image, source, Progress(), _UNHEARD, self._root
                 )
             except LayerLost:
                 return
@@ -339,7 +349,7 @@ class World:
 _TABLES = (
     *("builds", "tags", "pins", "uses", "manifests", "layers", "digests"),
     *("mirrored_tags", "mirrored_manifests", "mirrored_lists"),
-    *("closures", "tag_history", "origins"),
+    *("closures", "tag_history", "origins", "readings"),
 )
 _NAMED = """
 SELECT 'layer', digest, size FROM layers UNION ALL

@@ -120,6 +120,8 @@ async def test_what_a_silent_cache_makes_us_build_is_said_or_refused(
         await realise(strict, [top], roots=tmp_path)
     assert caught.value.builds == SOME
     assert f"{SOME} derivations would have to be built" in caught.value.message
+    if fault == binarycache.HANG:
+        return  # Nix's patience, once, is enough
     events = []
     willing = limited(cached_nix, cache_seconds=6)
     await realise(willing, [top], roots=tmp_path, on_event=events.append)

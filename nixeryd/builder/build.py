@@ -2,36 +2,27 @@
 
 Evaluate, realise, read the closure; nothing else runs in Nix. When evaluation
 gives the outputs of an earlier build, its manifest is used again and nothing is
-packed. What a source evaluated to is remembered under its fingerprint, if that
-was the same before and after, with what was read outside of it. Where that is not
-known, an image is evaluated at each pull.
+packed. What a source evaluated to is remembered under its fingerprint, with what was
+read outside of it (`evaluation`).
 """
 
 import json
 import os
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
-
-import structlog
-import trio
 
 from nixeryd.builder.assembly import assemble
 from nixeryd.builder.collisions import describe
+from nixeryd.builder.evaluation import Evaluating, evaluate_image, holds
 from nixeryd.builder.layers import Layers
 from nixeryd.builder.places import Places
 from nixeryd.builder.progress import LogLine, Phase, Progress
 from nixeryd.builder.thin import assemble_thin
-from nixeryd.builder.together import together
 from nixeryd.fingerprint.outside import (
     FORMAT as READ_FORMAT,
-    JustChangedError,
-    OutOfSightError,
     Outside,
-    note,
 )
 from nixeryd.images import tar, thin
 from nixeryd.images.digests import Digest
@@ -43,9 +34,7 @@ from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.process import Nix, NixDaemonGone
 from nixeryd.nix.realise import DerivationLost, realise, realised
 from nixeryd.nix.roots import Roots, of_manifest
-from nixeryd.reads import Reads
 from nixeryd.sources.source import Source
-from nixeryd.sources.store_path import find_store_paths
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.leases import Lease
@@ -57,9 +46,6 @@ FORMAT = 2
 """Part of every build key: raise it when equal outputs give another manifest."""
 
 _ATTEMPTS = 3
-_MANY = 200  # files to look at: a millisecond
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +64,6 @@ class LayerLost(NixerydError):  # noqa: N818  what happened, not what it is
 
     def __init__(self) -> None:
         super().__init__("a layer was found damaged while it was needed: pull again")
-
-
-class Evaluating(Protocol):
-    """Who hears of a build's evaluation."""
-
-    def begin(self, fingerprint: str | None) -> None:
-        """Hear the source's fingerprint right before it is evaluated."""
-
-    def end(self, read: Outside | None, wanted: tuple[str, ...]) -> None:
-        """Hear what it read outside of its source, None if that may have changed.
-
-        `wanted` are the derivations that it gave; what is raised ends the build.
-        """
 
 
 _AGAIN = (DerivationLost, StorePathLost, LayerLost, NixDaemonGone)
@@ -194,10 +167,7 @@ class Workshop:
 
     async def holds(self, read: Outside) -> bool:
         """Tell whether what was read outside of a source is the same still."""
-        environment = self._nix.variables if read.variables else {}
-        if read.has_trees or len(read.reads) > _MANY:
-            return await trio.to_thread.run_sync(read.holds, environment)
-        return read.holds(environment)
+        return await holds(read, self._nix)
 
     async def build(
         self,
@@ -239,22 +209,11 @@ class Workshop:
         progress.tell(Phase(phase="evaluate"))
         source = await source.ready()
         async with self._evaluations.one():
-            before = await source.state()
-            evaluating.begin(before.fingerprint)
             watched = way.watched.get(source.name, ())
-            reads = Reads(paths={("tree", path) for path in watched})
-            began = time.time_ns()
-            evaluation: Evaluation | None = None
-            try:
-                evaluation, origin = await self._evaluate(
-                    image, source, progress, reads
-                )
-            finally:
-                with trio.CancelScope(shield=True):
-                    read = await self._note(reads, began, image)
-                    if before != await source.state():
-                        read = None
-                evaluating.end(read, _wanted(evaluation))
+            found = await evaluate_image(
+                self._nix, image, source, watched, progress, evaluating
+            )
+        evaluation = found.evaluation
         key = _key(way.key, image.key, _outputs(evaluation))
         # Several states of the source, or several sources, may want the same.
         async with self._locks.hold(key):
@@ -267,43 +226,12 @@ class Workshop:
                 self._index.add_build(key, known)
             # No await until here: what was seen to be whole could be removed.
             hold.lease.add(known.digest)
-            if before.fingerprint is not None and read is not None:
-                state = self._state_key(image, source, before.fingerprint, way)
-                self._index.add_build(state, known, read.encode())
+            if found.fingerprint is not None and found.read is not None:
+                state = self._state_key(image, source, found.fingerprint, way)
+                self._index.add_build(state, known, found.read.encode())
             # Whoever waits for the build comes for it soon.
             self._blobs.leases.renew(known.digest)
-            return Build(known, origin, is_cached)
-
-    async def _note(self, reads: Reads, began: int, image: ImageName) -> Outside | None:
-        """Look at what was read outside of the source; None if that cannot be told."""
-        try:
-            return await trio.to_thread.run_sync(
-                note, reads, began, self._nix.variables
-            )
-        except JustChangedError:
-            return None
-        except (OutOfSightError, OSError) as error:
-            log.info("evaluated at each pull", image=image.title, reason=str(error))
-            return None
-
-    async def _evaluate(
-        self, image: ImageName, source: Source, progress: Progress, reads: Reads
-    ) -> tuple[Evaluation, Origin]:
-        """Evaluate the image's packages, and ask meanwhile which commit they are of."""
-        revision: str | None = None
-
-        async def ask() -> None:
-            nonlocal revision
-            revision = await source.revision()
-
-        nix = replace(self._nix, on_event=progress.tell_nix)
-        async with together() as nursery:
-            nursery.start_soon(ask)
-            evaluation = await source.evaluate(nix, image, reads)
-        if not image.is_store:
-            found = await find_store_paths(image.store_paths)
-            evaluation = Evaluation(evaluation.packages + found)
-        return evaluation, Origin(source.name, revision)
+            return Build(known, found.origin, is_cached)
 
     async def _make(
         self,
@@ -408,11 +336,6 @@ def _state_key(*parts: str) -> str:
 @lru_cache(maxsize=50)  # megabytes for a set of thousands of files
 def _decode(read: bytes) -> Outside:
     return Outside.decode(read)
-
-
-def _wanted(evaluation: Evaluation | None) -> tuple[str, ...]:
-    packages = () if evaluation is None else evaluation.packages
-    return tuple(package.drv_path for package in packages)
 
 
 def _key(*parts: object) -> str:

@@ -104,9 +104,7 @@ def _look(
 ) -> bytes:
     hasher = hashlib.blake2b(digest_size=20)
     for kind, path in reads:
-        for piece in _pieces(kind, path):
-            hasher.update(b"%d:%b" % (len(piece), piece))
-        hasher.update(b"\0")
+        hasher.update(b"\0".join(_pieces(kind, path)) + b"\0\0")
     for name in variables:
         value = environment.get(name)
         hasher.update(b"-" if value is None else b"=%b\0" % os.fsencode(value))

@@ -4,18 +4,24 @@
 #   system   what to build for
 #   flake    reference of a flake, whose packages are the package set then
 #   roots    JSON list of directories whose files say what they read: see told.nix
+#   config   JSON of nixpkgs' configuration
+#   overlays JSON list of files or directories that are overlays
 {
   source,
   system,
   flake ? null,
   roots ? null,
+  config ? null,
+  overlays ? null,
 }:
 
 let
   inherit (builtins)
     attrNames
     filter
+    fromJSON
     functionArgs
+    head
     intersectAttrs
     isAttrs
     isFunction
@@ -33,9 +39,11 @@ let
   # is made of its name and its source, and of nothing else.
   wanted = {
     inherit system;
-    config = { };
-    overlays = [ ];
+    config = if config == null then { } else fromJSON config;
+    overlays = map (path: load (/. + path)) (if overlays == null then [ ] else fromJSON overlays);
   };
+  given =
+    (if wanted.config == { } then [ ] else [ "config" ]) ++ (if wanted.overlays == [ ] then [ ] else [ "overlays" ]);
 
   # A function gets what it asks for and no more. `args: …` and `{ ... }: …`
   # ask for nothing by name and take all; only `{ }: …` takes nothing at all,
@@ -45,13 +53,24 @@ let
     let
       formals = functionArgs function;
       pattern = toXML function;
+      refused = filter (name: !(formals ? ${name})) given;
       takesAll = match ".*<varpat.*" pattern != null || match ".*<attrspat[^>]*ellipsis=.*" pattern != null;
     in
+    # What is set and has no effect is a mistake, and no image should hide it.
+    if !takesAll && refused != [ ] then
+      throw "${source} takes no argument ${head refused}, which sources.….${head refused} is for"
+    else
     function (if formals == { } && takesAll then wanted else intersectAttrs formals wanted);
 
-  load = if roots == null then import else import ./told.nix { roots = builtins.fromJSON roots; };
+  load = if roots == null then import else import ./told.nix { roots = fromJSON roots; };
   imported = if flake == null then load source else fromFlake;
-  called = if isFunction imported then call imported else imported;
+  called =
+    if isFunction imported then
+      call imported
+    else if given != [ ] then
+      throw "${source} is no function and takes no ${head given}, so sources.….${head given} has no effect"
+    else
+      imported;
   packageSet =
     if isList called then
       named called

@@ -18,6 +18,8 @@
   catch ? "yes",
   flake ? null,
   roots ? null,
+  config ? null,
+  overlays ? null,
 }:
 
 let
@@ -49,7 +51,9 @@ let
   upper = [ "A" "B" "C" "D" "E" "F" "G" "H" "I" "J" "K" "L" "M" "N" "O" "P" "Q" "R" "S" "T" "U" "V" "W" "X" "Y" "Z" ];
   toLower = replaceStrings upper lower;
 
-  packageSet = import ./package-set.nix { inherit source system flake roots; };
+  packageSet = import ./package-set.nix {
+    inherit source system flake roots config overlays;
+  };
 
   # --- one name ------------------------------------------------------------
 

@@ -12,6 +12,8 @@
   names,
   flake ? null,
   roots ? null,
+  config ? null,
+  overlays ? null,
 }:
 
 let
@@ -30,7 +32,9 @@ let
     tryEval
     ;
 
-  packageSet = import ./package-set.nix { inherit source system flake roots; };
+  packageSet = import ./package-set.nix {
+    inherit source system flake roots config overlays;
+  };
 
   forced = value: tryEval (deepSeq value value);
   namesOf =

@@ -64,6 +64,8 @@ class Source(_Table, frozen=True):
     refs: tuple[RefPattern, ...] = ()  # more that tags may name; evaluated restricted
     channel: str = ""  # its name, a commit of nixpkgs, or the URL of a tarball
     flake: str = ""  # a directory or a flake's URL
+    config: dict[str, Any] = {}  # of nixpkgs, such as allowUnfree
+    overlays: tuple[str, ...] = ()  # files or directories
     watch: tuple[str, ...] = ()  # more that it depends on, which nobody can see
 
     @property
@@ -81,6 +83,11 @@ class Source(_Table, frozen=True):
             raise ValueError("ref goes with git; a tag names the ref of a checkout")
         if self.refs and not (self.path or self.git):
             raise ValueError("refs goes with path and git")
+        if self.flake and (self.config or self.overlays):
+            raise ValueError(
+                "a flake configures its nixpkgs itself: config and overlays go with"
+                " path, git and channel"
+            )
 
 
 # Mirrored without being configured.

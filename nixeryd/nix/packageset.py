@@ -15,11 +15,13 @@ import trio
 from nixeryd import paths
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.nix import told
+from nixeryd.nix.options import Options
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.nix.reasons import explain
 from nixeryd.nix.restricted import ENVIRONMENT, restrict
 from nixeryd.reads import Reads
 
+_NONE = Options()
 _FLAKES = ("--option", "experimental-features", "nix-command flakes")
 
 
@@ -42,7 +44,7 @@ class PackageSet:
     name the set, if not by its place. `only` is the one directory that evaluation may
     read beside the store, for a set that nobody here has looked at. `advice` is said
     where a package is missing. What is in the directories `inside` somebody else
-    watches.
+    watches. `options` are for a set that is nixpkgs.
     """
 
     path: Path | None = None
@@ -51,6 +53,7 @@ class PackageSet:
     only: Path | None = None
     advice: str = ""
     inside: tuple[str, ...] = ()
+    options: Options = _NONE
 
     @property
     def called(self) -> str:
@@ -83,6 +86,9 @@ class PackageSet:
         said = {"source": place, **arguments}
         if self.flake is not None:
             said["flake"] = self.flake
+        if self.options:
+            said["config"] = self.options.config or "{}"
+            said["overlays"] = json.dumps([str(one) for one in self.options.overlays])
         strings = [part for pair in said.items() for part in ("--argstr", *pair)]
         command = [
             "nix-instantiate",
@@ -100,8 +106,10 @@ class PackageSet:
                 return await told.ask_flake(nix, command, reads)
             if self.only is None:
                 return await told.ask(nix, command, place, self.inside, reads)
-            # All that it can read is the same always.
-            command = restrict(command, (ours, self.only))
+            # All that it can read is the same always, but for the user's overlays.
+            command = restrict(command, (ours, self.only, *self.options.overlays))
+            for overlay in self.options.overlays:
+                reads.add("tree", str(overlay))
             nix = replace(nix, environment={**nix.environment, **ENVIRONMENT})
             return json.loads(await nix.run(command, limits=nix.limits))
         raise EvaluationFailed(
@@ -112,6 +120,7 @@ class PackageSet:
     def explain(self, nix: Nix, error: NixFailed) -> str:
         """Say why Nix failed to evaluate, and where in the set."""
         place = None if self.path is None else str(self.path.absolute())
-        return explain(
+        said = explain(
             error.stderr, error.status, memory=nix.limits.memory, source=place
         )
+        return (self.flake is None and self.options.how_to_allow(said)) or said

@@ -8,6 +8,7 @@ from nixeryd.git.command import GitFailed
 from nixeryd.git.repository import open_repository
 from nixeryd.git.trees import Trees
 from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.nix.options import Options
 from nixeryd.sources.commit import Commit, commit_at
 
 
@@ -18,6 +19,7 @@ class BareRepository:
     name: str
     path: Path
     trees: Trees
+    options: Options = field(default_factory=Options, kw_only=True)
     allowed: Allowed = field(default_factory=Allowed)
 
     @property
@@ -40,7 +42,9 @@ class BareRepository:
             repository = await open_repository(self.path)
         except GitFailed as error:
             raise RegistryError(ErrorCode.DENIED, f"{self.path}: {error}") from error
-        return await commit_at(self.name, repository, ref, self.allowed, self.trees)
+        return await commit_at(
+            self.name, repository, ref, self.allowed, self.trees, self.options
+        )
 
     async def revision(self) -> str | None:
         """Give the commit at HEAD."""

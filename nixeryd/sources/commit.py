@@ -14,6 +14,7 @@ from nixeryd.git.trees import Trees
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation
+from nixeryd.nix.options import Options
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
 from nixeryd.reads import Reads
@@ -35,18 +36,19 @@ class Commit:
     called: str = field(compare=False)
     trees: Trees
     to_trust: str | None = None
+    options: Options = field(default_factory=Options)
 
     async def ready(self) -> "Commit":
         """Give itself: it is here."""
         return self
 
     async def fingerprint(self) -> str:
-        """Give the commit."""
-        return self.commit
+        """Return the commit, and the options."""
+        return self.options.mark(self.commit)
 
     async def state(self) -> State:
-        """Give the commit, which never changes."""
-        return State(self.commit, 0)
+        """Return the commit and the options, which never change."""
+        return State(self.options.mark(self.commit), 0)
 
     async def revision(self) -> str:
         """Give the commit."""
@@ -72,6 +74,7 @@ class Commit:
                 label=self.called,
                 only=None if self.to_trust is None else real,
                 inside=(str(real),),
+                options=self.options,
             )
 
     async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
@@ -80,8 +83,13 @@ class Commit:
             return await evaluate_vouched(nix, found, image, self.to_trust, reads)
 
 
-async def commit_at(
-    name: str, repository: Repository, ref: str, allowed: Allowed, trees: Trees
+async def commit_at(  # noqa: PLR0913, PLR0917  what a commit is made of
+    name: str,
+    repository: Repository,
+    ref: str,
+    allowed: Allowed,
+    trees: Trees,
+    options: Options,
 ) -> Commit:
     """Return the commit that a ref means now; raises `RegistryError`."""
     try:
@@ -96,6 +104,5 @@ async def commit_at(
     if ref != commit:
         called += f" ({commit[:12]})"
     to_trust = f"git -C {repository.directory} branch NAME {commit[:12]}"
-    return Commit(
-        name, repository, commit, called, trees, None if meaning.is_own else to_trust
-    )
+    trusted = None if meaning.is_own else to_trust
+    return Commit(name, repository, commit, called, trees, trusted, options)

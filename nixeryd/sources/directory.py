@@ -16,6 +16,7 @@ from nixeryd.git.worktree import matches
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation, evaluate
+from nixeryd.nix.options import Options
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
 from nixeryd.reads import Reads
@@ -27,7 +28,7 @@ from nixeryd.sources.source import State
 class Directory:
     """A package set as it is on disk: configured, and a source of the moment.
 
-    `label` and `advice` are those of its `PackageSet`.
+    `label`, `advice` and `options` are those of its `PackageSet`.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Directory:
     allowed: Allowed = field(default_factory=Allowed)
     label: str | None = None
     advice: str = ""
+    options: Options = field(default_factory=Options)
     _described: dict[tuple[object, ...], str | None] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -67,7 +69,9 @@ class Directory:
             ) from error
         except GitFailed as error:
             raise RegistryError(ErrorCode.DENIED, f"{self.path}: {error}") from error
-        return await commit_at(self.name, repository, ref, self.allowed, self.trees)
+        return await commit_at(
+            self.name, repository, ref, self.allowed, self.trees, self.options
+        )
 
     async def ready(self) -> "Directory":
         """Give itself: it is here."""
@@ -75,7 +79,10 @@ class Directory:
 
     async def fingerprint(self) -> str | None:
         """Give a value that changes with what evaluation reads; None: cannot tell."""
-        return None if self.checkout is None else await self.checkout.fingerprint()
+        if self.checkout is None:
+            return None
+        found = await self.checkout.fingerprint()
+        return None if found is None else self.options.mark(found)
 
     async def state(self) -> State:
         """Give the fingerprint, and how many changes were seen."""
@@ -117,7 +124,13 @@ class Directory:
         await trio.lowlevel.checkpoint()
         root = None if self.checkout is None else self.checkout.root
         inside = () if root is None else (str(self.path), root)
-        yield PackageSet(self.path, label=self.label, advice=self.advice, inside=inside)
+        yield PackageSet(
+            self.path,
+            label=self.label,
+            advice=self.advice,
+            inside=inside,
+            options=self.options,
+        )
 
     async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
         """Evaluate what is there now."""

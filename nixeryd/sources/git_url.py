@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from nixeryd.git.command import GitFailed
@@ -10,6 +10,7 @@ from nixeryd.git.remote import Remote
 from nixeryd.git.repository import NoSuchRef
 from nixeryd.git.trees import Trees
 from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.nix.options import Options
 from nixeryd.sources.commit import Commit
 from nixeryd.sources.deferred import Deferred
 from nixeryd.sources.source import Searchable
@@ -23,6 +24,7 @@ class GitUrl:
     remote: Remote
     ref: str
     trees: Trees
+    options: Options = field(default_factory=Options)
 
     @property
     def place(self) -> str:
@@ -74,6 +76,7 @@ class GitUrl:
             called,
             self.trees,
             None if is_own else to_trust,
+            self.options,
         )
 
     async def revision(self) -> str | None:

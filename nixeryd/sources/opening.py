@@ -1,5 +1,6 @@
 """Open the sources: configured, else found, else the demo set; watch what is local."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix.checkouts import find_checkout
 from nixeryd.nix.demo import prepare_demo
+from nixeryd.nix.options import Options
 from nixeryd.nix.process import Nix
 from nixeryd.sources.bare import BareRepository, is_bare
 from nixeryd.sources.directory import Directory
@@ -153,12 +155,14 @@ class _Opener:
     async def _open(
         self, name: str, said: config.Source, stack: AsyncExitStack
     ) -> Configured:
+        options = await _options(name, said)
         if said.git:
             remote = self._remote(said.git, said.ref, said.refs)
-            return GitUrl(name, remote, said.ref, self.storage.trees)
+            return GitUrl(name, remote, said.ref, self.storage.trees, options)
         if said.channel:
             root = self.data_dir / "gcroots" / f"source-{name}"
-            return Channel(name, said.channel, self.nix, root, self._remote(NIXPKGS))
+            nixpkgs = self._remote(NIXPKGS)
+            return Channel(name, said.channel, self.nix, root, nixpkgs, options)
         if said.flake and ":" in said.flake:
             return RemoteFlake(name, said.flake, self.nix)
         # Not resolve(): what the user calls it is what messages should say.
@@ -172,7 +176,8 @@ class _Opener:
         if said.flake:
             return LocalFlake(name, path, await self._watch(name, path, stack), allowed)
         if await trio.to_thread.run_sync(is_bare, path):
-            return BareRepository(name, path, self.storage.trees, allowed)
+            trees = self.storage.trees
+            return BareRepository(name, path, trees, allowed, options=options)
         watch = await self._watch(name, path, stack)
         is_demo = path == self.data_dir / DEMO
         return Directory(
@@ -183,6 +188,7 @@ class _Opener:
             allowed,
             label="the demo set" if is_demo else None,
             advice=_DEMO_ADVICE if is_demo else "",
+            options=options,
         )
 
     def _remote(self, url: str, ref: str = "", more: tuple[str, ...] = ()) -> Remote:
@@ -200,3 +206,22 @@ class _Opener:
         return await stack.enter_async_context(
             open_checkout(path, self.nursery, memory=memory / name)
         )
+
+
+async def _options(name: str, said: config.Source) -> Options:
+    """Return nixpkgs' options; raises `NixerydError` if an overlay is missing."""
+    overlays = [
+        Path(overlay).expanduser().absolute()  # noqa: ASYNC240  reads no file
+        for overlay in said.overlays
+    ]
+    for overlay in overlays:
+        if not await trio.Path(overlay).exists():
+            raise NixerydError(
+                f"sources.{name}.overlays: {overlay} does not exist; an overlay is a"
+                " file or a directory with default.nix"
+            )
+    try:
+        text = json.dumps(said.config, sort_keys=True) if said.config else ""
+    except TypeError as error:  # a date of TOML
+        raise NixerydError(f"sources.{name}.config: {error}") from error
+    return Options(name, text, tuple(overlays))

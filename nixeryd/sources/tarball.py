@@ -26,6 +26,7 @@ from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.nix import messages
 from nixeryd.nix.evaluate import Evaluation
+from nixeryd.nix.options import Options
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.reads import Reads
@@ -58,18 +59,19 @@ class Unpacked:
     path: Path
     called: str = field(compare=False)
     is_configured: bool = True
+    options: Options = field(default_factory=Options)
 
     async def ready(self) -> "Unpacked":
         """Give itself: it is here."""
         return self
 
     async def fingerprint(self) -> str:
-        """Give the store path, which says what is in it."""
-        return str(self.path)
+        """Return the store path, which says what is in it, and the options."""
+        return self.options.mark(str(self.path))
 
     async def state(self) -> State:
         """Give the store path, which never changes."""
-        return State(str(self.path), 0)
+        return State(await self.fingerprint(), 0)
 
     async def revision(self) -> str | None:
         """Give the commit that the tarball was made of, if it says so."""
@@ -84,7 +86,7 @@ class Unpacked:
         """Give it as it is in the store."""
         await trio.lowlevel.checkpoint()
         only = None if self.is_configured else self.path
-        yield PackageSet(self.path, label=self.called, only=only)
+        yield PackageSet(self.path, label=self.called, only=only, options=self.options)
 
     async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
         """Evaluate it from the store."""
@@ -102,6 +104,7 @@ class Channel:
     nix: Nix
     root: Path
     nixpkgs: Remote
+    options: Options = field(default_factory=Options)
     _known: dict[str, tuple[float, Path]] = field(default_factory=dict)
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
@@ -156,7 +159,8 @@ class Channel:
 
     def _unpacked(self, channel: str, path: Path) -> Unpacked:
         called = f"{self.name} ({channel})"
-        return Unpacked(self.name, path, called, channel == self.channel)
+        is_configured = channel == self.channel
+        return Unpacked(self.name, path, called, is_configured, self.options)
 
     async def _renew(self, channel: str) -> Unpacked:
         place = channel

@@ -201,10 +201,9 @@ class Manifests:
         """Store a manifest as it came; nothing if its parts cannot be read."""
         named = read_descriptors(fetched.body, fetched.media_type)
         parts = named.blobs if isinstance(named, Image) else named.manifests
-        known = self._index.manifest(fetched.digest)
         manifest = StoredManifest(
             digest=fetched.digest,
-            media_type=fetched.media_type if known is None else known.media_type,
+            media_type=fetched.media_type,
             blobs=tuple(part.digest for part in parts),
             size=sum(part.size for part in parts),
         )

@@ -13,7 +13,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -159,10 +159,13 @@ class Index:
         """Remember a manifest that is here, of `size` bytes, and where it is from.
 
         At once: without its place it is taken for one of ours, which has all its blobs.
+        Its type is that place's alone: what another said first stays the common one.
         """
+        known = self.manifest(manifest.digest)
+        media_type = manifest.media_type if known is None else known.media_type
         with self._db:
             self._numbers.add_blob(manifest.digest, size)
-            self._add_manifest(manifest)
+            self._add_manifest(replace(manifest, media_type=media_type))
             self.mirrored.insert_manifest(place, manifest.digest, manifest.media_type)
 
     def _add_manifest(self, manifest: StoredManifest) -> None:

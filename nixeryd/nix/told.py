@@ -112,10 +112,22 @@ def _listener(heard: Reads, untold: set[str]) -> Callable[[str], None]:
                 untold.add(what)
             else:
                 heard.add(kind, what)
+                if kind == "find":
+                    heard.paths.update(("status", path) for path in _channels())
         elif copied := _COPIED.match(line):
             heard.add("tree", copied[1])
 
     return hear
+
+
+def _channels() -> list[str]:
+    """Return where Nix looks without NIX_PATH, if it is there when Nix starts."""
+    home = os.path.expanduser("~")  # noqa: PTH111  text
+    return [
+        f"{home}/.nix-defexpr/channels",
+        f"{home}/.local/state/nix/defexpr/channels",
+        "/nix/var/nix/profiles/per-user/root/channels",
+    ]
 
 
 def _flake_listener(reads: Reads) -> Callable[[str], None]:

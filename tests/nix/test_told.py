@@ -114,6 +114,15 @@ async def test_what_git_keeps_is_told(read):
     assert reads.paths == {("file", f"{read.source}/.git/HEAD")}
 
 
+async def test_a_search_depends_on_channels_that_may_come(read, monkeypatch):
+    """Nix leaves out of its search path what is not there when it starts."""
+    home = read.outside / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    reads = await read("(builtins.tryEval <nowhere>).success")
+    assert ("status", f"{home}/.nix-defexpr/channels") in reads.paths
+
+
 async def test_variables_are_told_by_name(read, monkeypatch):
     monkeypatch.setenv("NIXERYD_TEST_WORD", "word")
     reads = await read('builtins.getEnv "NIXERYD_TEST_WORD"')

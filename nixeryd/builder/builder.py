@@ -19,7 +19,7 @@ from nixeryd.builder import progress as events
 from nixeryd.builder.board import Board
 from nixeryd.builder.build import Build, Workshop
 from nixeryd.builder.buildlog import BuildLog, Echo
-from nixeryd.builder.errors import MachineError, as_registry_error
+from nixeryd.builder.errors import MachineError, as_registry_error, with_hub_hint
 from nixeryd.builder.failures import Failures, RememberedFailure
 from nixeryd.builder.history import History
 from nixeryd.builder.progress import Event, Progress, done
@@ -103,7 +103,7 @@ class Builder:
         owner = (image.key, reference)
         flight = self._tickets.find(patience.ticket, owner)
         if flight is None:
-            source = await self._sources.resolve(image, reference)
+            source = await self._resolve(image, reference)
             fingerprint = await source.fingerprint()
             await self._raise_remembered((*owner, fingerprint))
             known = await self._workshop.recall(image, source, fingerprint)
@@ -145,7 +145,7 @@ class Builder:
         now, whatever is remembered.
         """
         image = parse_image(repository, self.policy)
-        source = await self._sources.resolve(image, tag)
+        source = await self._resolve(image, tag)
         fingerprint = await source.fingerprint()
         known = (
             None
@@ -300,6 +300,12 @@ class Builder:
         self.board.changes.bump()
         return run
 
+    async def _resolve(self, image: ImageName, tag: str) -> Source:
+        try:
+            return await self._sources.resolve(image, tag)
+        except RegistryError as error:
+            raise with_hub_hint(error, image, tag) from error
+
     def _fail(
         self,
         run: Run,
@@ -310,6 +316,7 @@ class Builder:
         """Tell of a failure, and keep it; return what clients are told."""
         error = MachineError(caught) if isinstance(caught, OSError) else caught
         told = as_registry_error(error, build_log.path)
+        told = with_hub_hint(told, run.image, run.tag)
         if not error.is_passing:
             self._remember(run, told)
         BUILDS.inc("failed")

@@ -20,6 +20,7 @@ import trio
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.search import NESTED
 from nixeryd.nix.hints import explain_missing
+from nixeryd.nix.listing import list_names
 from nixeryd.nix.packageset import EvaluationFailed, PackageSet
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.reads import Reads
@@ -203,10 +204,9 @@ async def _why_missing(
 
 
 async def _nested_names(nix: Nix, package_set: PackageSet, system: str) -> list[str]:
-    """List what is in the nested sets of nixpkgs; nothing if they break off."""
-    arguments = {"system": system, "names": "[]", "nested": json.dumps(NESTED)}
+    """List what is in the nested sets of nixpkgs."""
     try:
-        names = await package_set.ask(nix, "search.nix", arguments, Reads())
+        names = await list_names(nix, package_set, system, Reads())
     except (NixFailed, EvaluationFailed):
         return []  # there is a better error to tell
     return [name for name in names if "." in name]

@@ -6,9 +6,8 @@ package needs it evaluated, so only the few that are shown are, and that is reme
 while the daemon runs.
 """
 
-import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import trio
 from nixeryd.fingerprint.outside import OutOfSightError, Outside, note
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.search import NESTED, Match, search
+from nixeryd.nix.listing import list_names, query_names
 from nixeryd.nix.packageset import EvaluationFailed, PackageSet
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.reads import Reads
@@ -146,51 +146,20 @@ class Search:
             return answer, None
 
     async def _try(self, found: PackageSet, names: Sequence[str], reads: Reads) -> Any:
+        def warn(nested: str, error: NixFailed) -> None:
+            why = found.explain(self._nix, error)
+            log.warning("not searched", set=f"{found.called}: {nested}", error=why)
+
+        ask = (self._nix, found, self._system, reads)
         try:
-            return await self._query(found, names, NESTED, reads)
-        except NixFailed as error:
             if names:
-                raise self._failure(found, error) from error
-        try:
-            listed: list[str] = await self._query(found, names, (), reads)
+                return await query_names(*ask, names=tuple(names), nested=NESTED)
+            return await list_names(*ask, warn)
         except NixFailed as error:
-            raise self._failure(found, error) from error
-        return listed + await self._list_each(found, frozenset(listed), reads)
-
-    async def _list_each(
-        self, found: PackageSet, top: Collection[str], reads: Reads
-    ) -> list[str]:
-        """List the nested sets one by one: one of them breaks off the evaluation."""
-        listed: list[str] = []
-        for nested in NESTED:
-            if nested not in top:
-                continue
-            try:
-                names: list[str] = await self._query(found, [], (nested,), reads)
-            except NixFailed as error:
-                why = found.explain(self._nix, error)
-                log.warning("not searched", set=f"{found.called}: {nested}", error=why)
-            else:
-                listed += [name for name in names if name.startswith(f"{nested}.")]
-        return listed
-
-    def _failure(self, found: PackageSet, error: NixFailed) -> EvaluationFailed:
-        why = found.explain(self._nix, error)
-        return EvaluationFailed(f"{found.called} does not evaluate: {why}")
-
-    async def _query(
-        self,
-        found: PackageSet,
-        names: Sequence[str],
-        nested: Sequence[str],
-        reads: Reads,
-    ) -> Any:
-        arguments = {
-            "system": self._system,
-            "names": json.dumps(names),
-            "nested": json.dumps(nested),
-        }
-        return await found.ask(self._nix, "search.nix", arguments, reads)
+            why = found.explain(self._nix, error)
+            raise EvaluationFailed(
+                f"{found.called} does not evaluate: {why}"
+            ) from error
 
 
 def _read(file: Path) -> _Names | None:

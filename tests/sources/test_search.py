@@ -1,6 +1,9 @@
+import json
+
 import pytest
 
 from nixeryd.images.errors import RegistryError
+from nixeryd.nix.packageset import PackageSet
 from nixeryd.sources import search as search_module
 from nixeryd.sources.search import Found, Search
 from tests.sources.conftest import POLICY
@@ -34,13 +37,13 @@ def write(directory, extra=""):
 def evaluations(monkeypatch):
     """What Nix was asked: "list", or the names to describe."""
     asked = []
-    real = Search._query
+    real = PackageSet.ask
 
-    async def noted(self, found, names, nested, reads):
-        asked.append(names or "list")
-        return await real(self, found, names, nested, reads)
+    async def noted(self, nix, file, arguments, reads):
+        asked.append(json.loads(arguments["names"]) or "list")
+        return await real(self, nix, file, arguments, reads)
 
-    monkeypatch.setattr(Search, "_query", noted)
+    monkeypatch.setattr(PackageSet, "ask", noted)
     return asked
 
 

@@ -149,11 +149,17 @@ class Download:
     def open_file(self) -> Iterator[int]:
         """Open the bytes that have arrived and will.
 
-        Raises what the download failed with.
+        Raises what the download failed with, and `NixerydError` for a blob that was
+        evicted between its end and now.
         """
         self._raise()
         if self.path is not None:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                raise NixerydError(
+                    f"{self.digest} was removed a moment ago; ask again"
+                ) from None
         else:
             fd = os.dup(self._fd)
         self._reading.add(fd)

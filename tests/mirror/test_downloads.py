@@ -128,6 +128,15 @@ async def test_what_was_given_before_the_end_can_be_opened_after_it(setup, mirro
     assert await read(blob) == LAYER
 
 
+async def test_what_is_removed_before_it_is_opened_is_told(setup, mirror):
+    """Headers were sent, and then it was evicted: no defect."""
+    blob = await mirror.blob(ROUTE, LAYER_DIGEST)
+    await mirror.downloads.running()[0].wait_until_ended()
+    setup.blobs.discard([LAYER_DIGEST])
+    with pytest.raises(NixerydError, match="removed a moment ago"):
+        await read(blob)
+
+
 async def test_wrong_bytes_reach_nobody_whole_and_are_not_kept(setup, mirror, faults):
     faults.on(BLOBS, Change(corrupt_at=len(LAYER) - 5))
     blob = await mirror.blob(ROUTE, LAYER_DIGEST)

@@ -5,8 +5,9 @@ all that they do.
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,6 @@ from nixeryd.builder.build import LayerLost, Workshop
 from nixeryd.builder.manifest import Layer, write_manifest
 from nixeryd.builder.progress import Progress
 from nixeryd.cache.eviction import Evictor
-from nixeryd.fingerprint.outside import Outside
 from nixeryd.images import tar
 from nixeryd.images.descriptors import Image, read_descriptors
 from nixeryd.images.digests import Digest
@@ -33,11 +33,11 @@ from nixeryd.images.routes import Upstream as Route
 from nixeryd.images.served import BlobFile
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.sources import Upstreams
+from nixeryd.nix.evaluate import Evaluation
 from nixeryd.offline import Offline
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
 from nixeryd.store.leases import Leases
-from nixeryd.store.origins import Origin
 from nixeryd.store.uses import Uses
 from nixeryd.upstream import FetchedManifest, UpstreamUnreachable
 from tests.schedules.scheduler import Scheduler
@@ -146,19 +146,6 @@ class _Roots:
 class _Workshop(Workshop):
     """Builds without Nix: the name of an image says which layers it has."""
 
-    scheduler: Scheduler
-
-    async def holds(self, _: object) -> bool:
-        await self.scheduler.pause("look outside")
-        return True
-
-    async def _note(self, *_: object) -> Outside:
-        return Outside()
-
-    async def _evaluate(self, *_: object) -> Any:
-        await self.scheduler.pause("evaluate")
-        return SimpleNamespace(packages=()), Origin("source", None)
-
     async def _make(
         self, image: Any, _evaluation: Any, _progress: Any, hold: Any, way: Any
     ) -> Any:
@@ -177,14 +164,35 @@ class _Workshop(Workshop):
         )
 
 
+@dataclass(frozen=True)
+class _Nix:
+    """What is told of a Nix; none is ever started."""
+
+    fork: str = "Nix"
+    version: tuple[int, ...] = (2, 8)
+    options: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    on_event: object = None
+
+
 class _Source:
     name = "source"
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
 
     async def ready(self) -> "_Source":
         return self
 
     async def state(self) -> Any:
         return SimpleNamespace(fingerprint="same", changes=0)
+
+    async def revision(self) -> None:
+        await self._scheduler.pause("revision")
+
+    async def evaluate(self, *_: object) -> Evaluation:
+        await self._scheduler.pause("evaluate")
+        return Evaluation(())
 
 
 _UNHEARD: Any = SimpleNamespace(begin=lambda _: None, end=lambda *_: None)
@@ -225,9 +233,9 @@ class World:
                 shard.rmdir()
 
     def _workshop(self, *, stream: bool) -> Workshop:
-        nix: Any = SimpleNamespace(fork="Nix", version=(2, 8), options=())
+        nix: Any = _Nix()
         roots: Any = _Roots()
-        workshop = _Workshop(
+        return _Workshop(
             nix,
             self._blobs,
             self._index,
@@ -237,8 +245,6 @@ class World:
             timeout=0,
             popularity={},
         )
-        workshop.scheduler = self._scheduler
-        return workshop
 
     def reset(self) -> None:
         """Forget everything."""
@@ -257,7 +263,7 @@ class World:
     async def build(self, name: str, *, stream: bool) -> None:
         """Build an image and tag it, as `Builder` does."""
         image = parse_image((name,), _POLICY)
-        source: Any = _Source()
+        source: Any = _Source(self._scheduler)
         workshop = self._workshops[stream]
         fingerprint = "same"
         known = await workshop.recall(image, source, fingerprint)
@@ -299,6 +305,7 @@ class World:
         found = await mirror.blob(route, digest)
         if isinstance(found, BlobFile):
             return
+        await self._scheduler.pause("headers are sent")
         async with found.open(range(found.size)) as stream:
             taken = bytearray()
             while part := await stream.arrive():

@@ -72,7 +72,7 @@ async def test_a_full_disk_loses_nothing_and_room_can_be_made(world):
         for name in ("n1", "quay.io/owner/app0"):
             await clients.pull(name)
         await refused(clients, "n2", "403.*no space left.*make room")
-        await refused(clients, "quay.io/owner/app1", "404.*no space left.*make room")
+        await refused(clients, "quay.io/owner/app1", "403.*no space left.*make room")
         assert left_over(daemon.data) == frozenset()
     # Another start, as full as it was; then the user makes room.
     async with serving(world) as daemon, Clients(daemon, ledger) as clients:
@@ -116,7 +116,7 @@ async def test_a_disk_that_becomes_read_only_still_serves(world):
                 clients, "n2", "403.*cannot be written .Read-only file system"
             )
             await refused(
-                clients, "quay.io/owner/app1", "404.*cannot be written .Read-only"
+                clients, "quay.io/owner/app1", "403.*cannot be written .Read-only"
             )
         finally:
             unmount(staging)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import trio
 
-from nixeryd.fingerprint import open_checkout
+from nixeryd.sources.fingerprint import open_checkout
 
 
 def make_tree(root: Path, files: int) -> None:

@@ -14,10 +14,10 @@ import trio
 from benchmarks.inputs import Inputs
 from benchmarks.measure import OURS, Result, alternate
 from benchmarks.servers import nixeryd, peak_memory
+from nixeryd.builder.layering import plan_layers
 from nixeryd.cache.eviction import Evictor
 from nixeryd.images.closures import PathInfo
 from nixeryd.images.digests import Digest
-from nixeryd.images.layering import plan_layers
 from nixeryd.images.manifests import LayerDescriptor
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import DataDir, open_data_dir

@@ -18,7 +18,7 @@ from pathlib import Path
 import trio
 
 from benchmarks import measure
-from nixeryd.sockdiag import SockDiag
+from nixeryd.runtime.sockdiag import SockDiag
 from nixeryd.web.peers import Peers
 
 _TIMES = 5000

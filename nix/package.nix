@@ -66,7 +66,7 @@ python3Packages.buildPythonApplication {
 
   # The tests drive Nix and container engines.
   doCheck = false;
-  pythonImportsCheck = [ "nixeryd.daemon" ];
+  pythonImportsCheck = [ "nixeryd.daemon.run" ];
 
   meta = {
     description = "Registry of your own Nix store, and mirror of the others, on localhost";

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 import trio
 
 from nixeryd.builder.collisions import plant
+from nixeryd.builder.forest import Collision
+from nixeryd.builder.layering import LayerPlan, plan_layers
 from nixeryd.builder.layers import Layers
 from nixeryd.builder.manifest import Layer, write_manifest
 from nixeryd.builder.progress import LayerDone, Progress
-from nixeryd.builder.together import together
 from nixeryd.images.closures import Closure
-from nixeryd.images.forest import Collision
-from nixeryd.images.layering import LayerPlan, plan_layers
 from nixeryd.images.manifests import LayerDescriptor, describe_layer
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import ResolvedPackage
+from nixeryd.runtime.nurseries import together
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.leases import Lease

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from nixeryd.builder.progress import Event
 from nixeryd.builder.run import Run
 from nixeryd.builder.watched import Watched
-from nixeryd.changes import Changes
+from nixeryd.runtime.changes import Changes
 
 _KEPT = 12  # builds that have ended
 

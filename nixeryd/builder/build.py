@@ -20,27 +20,24 @@ from nixeryd.builder.layers import Layers
 from nixeryd.builder.places import Places
 from nixeryd.builder.progress import LogLine, Phase, Progress
 from nixeryd.builder.thin import assemble_thin
-from nixeryd.fingerprint.outside import (
-    FORMAT as READ_FORMAT,
-    Outside,
-)
-from nixeryd.images import tar, thin
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import ImageName
+from nixeryd.layers import tar, thin
+from nixeryd.layers.walking import StorePathLost
 from nixeryd.nix import closurelist
 from nixeryd.nix.closure import query_closure
 from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.process import Nix, NixDaemonGone
 from nixeryd.nix.realise import DerivationLost, realise, realised
 from nixeryd.nix.roots import Roots, of_manifest
+from nixeryd.runtime.locks import KeyedLocks
+from nixeryd.sources.fingerprint.outside import FORMAT as READ_FORMAT, Outside
 from nixeryd.sources.source import Source
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.leases import Lease
-from nixeryd.store.locks import KeyedLocks
 from nixeryd.store.origins import Origin
-from nixeryd.walking import StorePathLost
 
 FORMAT = 2
 """Part of every build key: raise it when equal outputs give another manifest."""

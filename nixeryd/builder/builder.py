@@ -28,14 +28,14 @@ from nixeryd.builder.thin import emulation_warning
 from nixeryd.builder.tickets import Tickets
 from nixeryd.builder.turns import Turns
 from nixeryd.builder.watched import Watched
-from nixeryd.flight import Askers, Flight, Stopping
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.names import ImageName, NamePolicy, parse_image
 from nixeryd.images.served import BlobFile, Manifest, Patience, StillBuilding
-from nixeryd.metrics import BUILD_SECONDS, BUILDS
 from nixeryd.nix.realise import BuildFailed
 from nixeryd.nix.roots import Roots
+from nixeryd.runtime.flight import Askers, Flight, Stopping
+from nixeryd.runtime.metrics import BUILD_SECONDS, BUILDS
 from nixeryd.sources.source import Source
 from nixeryd.sources.sources import Sources
 from nixeryd.store.blobs import Blobs

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
+from nixeryd.builder.forest import Collision, build_forest
 from nixeryd.builder.listing import list_directory
-from nixeryd.images.forest import Collision, build_forest
-from nixeryd.images.tar import Entry
+from nixeryd.layers.tar import Entry
 from nixeryd.nix.evaluate import ResolvedPackage
 
 MOST: Final = 100

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.names import ImageName
-from nixeryd.images.tags import LATEST
+from nixeryd.sources.tags import LATEST
 
 _HUB_COMPONENTS = 2  # library/nginx, owner/app
 

@@ -14,17 +14,17 @@ import structlog
 import trio
 
 from nixeryd.builder.progress import Progress
-from nixeryd.builder.together import together
-from nixeryd.fingerprint.outside import (
+from nixeryd.images.names import ImageName
+from nixeryd.nix.evaluate import Evaluation
+from nixeryd.nix.process import Nix
+from nixeryd.nix.reads import Reads
+from nixeryd.runtime.nurseries import together
+from nixeryd.sources.fingerprint.outside import (
     JustChangedError,
     OutOfSightError,
     Outside,
     note,
 )
-from nixeryd.images.names import ImageName
-from nixeryd.nix.evaluate import Evaluation
-from nixeryd.nix.process import Nix
-from nixeryd.reads import Reads
 from nixeryd.sources.source import Source
 from nixeryd.sources.store_path import find_store_paths
 from nixeryd.store.origins import Origin

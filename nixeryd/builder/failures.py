@@ -9,8 +9,8 @@ from collections.abc import Hashable
 
 import trio
 
-from nixeryd.fingerprint.outside import Outside
 from nixeryd.images.errors import RegistryError
+from nixeryd.sources.fingerprint.outside import Outside
 
 _NOTHING = Outside()
 MOST = 1000  # failures; the first that were remembered go first

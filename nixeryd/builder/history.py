@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from nixeryd.api.builds import Failure
-from nixeryd.directories import list_names
+from nixeryd.runtime.directories import list_names
 
 KEPT = 50
 _NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")

@@ -18,12 +18,11 @@ from functools import partial
 import structlog
 import trio
 
-from nixeryd.images import tar
 from nixeryd.images.closures import Closure
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor, layer_media_type
-from nixeryd.metrics import LAYERS
-from nixeryd.packing import (
+from nixeryd.layers import tar
+from nixeryd.layers.packing import (
     Packed,
     Sink,
     pack_entries,
@@ -31,10 +30,11 @@ from nixeryd.packing import (
     record_entries,
     record_store_paths,
 )
+from nixeryd.runtime.locks import KeyedLocks
+from nixeryd.runtime.metrics import LAYERS
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
 from nixeryd.store.leases import Lease
-from nixeryd.store.locks import KeyedLocks
 from nixeryd.store.publishing import publish
 from nixeryd.store.staged import Staged
 

@@ -3,8 +3,8 @@
 import os
 from collections.abc import Sequence
 
-from nixeryd.images.forest import NodeKind
-from nixeryd.walking import StorePathLost
+from nixeryd.builder.forest import NodeKind
+from nixeryd.layers.walking import StorePathLost
 
 _STORE = "/nix/store/"
 

@@ -8,9 +8,9 @@ import trio
 from nixeryd.builder.build import Build
 from nixeryd.builder.progress import Progress
 from nixeryd.builder.watched import Watched
-from nixeryd.fingerprint.outside import Outside
-from nixeryd.flight import Flight
 from nixeryd.images.names import ImageName
+from nixeryd.runtime.flight import Flight
+from nixeryd.sources.fingerprint.outside import Outside
 from nixeryd.sources.source import Source
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import trio
 
 from nixeryd.builder.collisions import plant
+from nixeryd.builder.forest import Collision
 from nixeryd.builder.layers import Layers
 from nixeryd.builder.manifest import Layer, write_manifest
 from nixeryd.builder.progress import LayerDone, Progress
-from nixeryd.images import thin
 from nixeryd.images.closures import Closure
-from nixeryd.images.forest import Collision
 from nixeryd.images.names import ImageName
-from nixeryd.images.tar import Entry
+from nixeryd.layers import thin
+from nixeryd.layers.tar import Entry
 from nixeryd.nix.closurelist import list_closure
 from nixeryd.nix.evaluate import ResolvedPackage
 from nixeryd.nix.process import Nix

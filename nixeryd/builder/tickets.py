@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import trio
 
-from nixeryd.flight import Flight
+from nixeryd.runtime.flight import Flight
 
 V = TypeVar("V")
 KEPT = 600.0  # seconds that a ticket is good for after it was last shown

@@ -14,8 +14,8 @@ from typing import Final
 
 import trio
 
-from nixeryd.flight import Askers
 from nixeryd.images.errors import ErrorCode, RegistryError
+from nixeryd.runtime.flight import Askers
 
 WAITING: Final = 1000  # builds that may wait
 # Seconds without anybody who waits; who is sent round (`web.waiting`) is soon back.

@@ -23,9 +23,9 @@ from nixeryd.builder import progress as events
 from nixeryd.builder.history import new_id
 from nixeryd.builder.lines import Lines
 from nixeryd.builder.progress import Event
-from nixeryd.changes import Changes
-from nixeryd.flight import Askers
-from nixeryd.images.rates import Rate
+from nixeryd.runtime.changes import Changes
+from nixeryd.runtime.flight import Askers
+from nixeryd.runtime.rates import Rate
 
 _SHOWN = 100  # derivations or downloads; Nix does not do as many at once
 _LINES_AT_ONCE = 1000

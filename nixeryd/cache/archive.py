@@ -11,9 +11,9 @@ from typing import Final
 
 import trio
 
-from nixeryd.images.archives import Piece, archive_size
 from nixeryd.images.descriptors import Descriptor
 from nixeryd.images.errors import NixerydError
+from nixeryd.layers.archives import Piece, archive_size
 from nixeryd.store.blobs import Blobs
 
 _CHUNK: Final = 1024 * 1024

@@ -19,12 +19,8 @@ from nixeryd.api.images import (
     Unnamed,
     Variant,
 )
-from nixeryd.images.configs import (
-    MAX_CONFIG,
-    ImageConfig,
-    UnreadableConfig,
-    read_config,
-)
+from nixeryd.cache.configs import MAX_CONFIG, ImageConfig, UnreadableConfig, read_config
+from nixeryd.cache.sharing import Measure, measure
 from nixeryd.images.descriptors import (
     DEEPEST,
     Descriptor,
@@ -35,7 +31,6 @@ from nixeryd.images.descriptors import (
 )
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
-from nixeryd.images.sharing import Measure, measure
 from nixeryd.store import origins
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.holdings import read_holdings

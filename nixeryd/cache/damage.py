@@ -14,9 +14,9 @@ from typing import Final
 
 import trio
 
-from nixeryd.exhaustion import EXHAUSTED
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
+from nixeryd.runtime.exhaustion import EXHAUSTED
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.holdings import Holdings
 from nixeryd.store.pages import drop

@@ -20,20 +20,15 @@ from nixeryd.cache.planning import Cache, Evicted, foresee
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.numbering import Numbering
-from nixeryd.images.retention import (
-    Eviction,
-    batches,
-    plan_eviction,
-    plan_removal,
-)
 from nixeryd.images.sizes import render_size
-from nixeryd.metrics import EVICTED_BYTES
+from nixeryd.runtime.metrics import EVICTED_BYTES
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import Index
 from nixeryd.store.leases import PULL
 from nixeryd.store.names import Name
 from nixeryd.store.reserve import RESERVE, Reserve
+from nixeryd.store.retention import Eviction, batches, plan_eviction, plan_removal
 from nixeryd.store.uses import Uses
 
 # Seconds for which a blob without a manifest may belong to one being made. Builds

@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 from nixeryd.api.insides import Branch, Inside, Target, Why
-from nixeryd.images.ancestry import biggest_branches, shortest_chain
+from nixeryd.cache.ancestry import biggest_branches, shortest_chain
 from nixeryd.images.descriptors import Image, read_descriptors
 from nixeryd.images.numbering import count_uses
 from nixeryd.store.blobs import Blobs

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Set as AbstractSet
 from dataclasses import dataclass
 
-from nixeryd.images.retention import Blob, Eviction
 from nixeryd.store.holdings import Holdings
 from nixeryd.store.names import Name
+from nixeryd.store.retention import Blob, Eviction
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ import trio
 from nixeryd.api.images import Broken, Checked, Checking
 from nixeryd.cache.damage import examine, name_images
 from nixeryd.images.digests import Digest
-from nixeryd.images.retention import Blob
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.holdings import Holdings, read_holdings
 from nixeryd.store.index import Index
+from nixeryd.store.retention import Blob
 
 # Seconds between two tellings of how far it is.
 _PACE: Final = 0.2

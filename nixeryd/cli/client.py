@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nixeryd import paths
 from nixeryd.cli.main import FAILED, NO_DAEMON
-from nixeryd.config import load_settings
+from nixeryd.config import paths
+from nixeryd.config.ownership import is_strangers
+from nixeryd.config.settings import load_settings
 from nixeryd.images.errors import NixerydError
-from nixeryd.ownership import is_strangers
-from nixeryd.sockdiag import unix_peer_uid
-from nixeryd.strangers import ports_of, strangers_at
+from nixeryd.runtime.sockdiag import unix_peer_uid
+from nixeryd.runtime.strangers import ports_of, strangers_at
 
 _CHUNK = 1024 * 1024  # bytes
 

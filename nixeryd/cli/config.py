@@ -36,7 +36,7 @@ def show(
     That is what a daemon started here and now would use; --running asks the one
     that runs. The lines can be pasted into config.toml.
     """
-    from nixeryd.origins import explain_settings  # noqa: PLC0415  only here
+    from nixeryd.config.origins import explain_settings  # noqa: PLC0415  only here
 
     if running:
         from nixeryd.cli.client import Client  # noqa: PLC0415  takes a moment
@@ -61,7 +61,7 @@ def show(
 @config.command()
 def path() -> None:
     """Print where config.toml belongs; it need not exist."""
-    from nixeryd import paths  # noqa: PLC0415  only here
+    from nixeryd.config import paths  # noqa: PLC0415  only here
 
     click.echo(paths.config_file())
 
@@ -73,8 +73,8 @@ def check(file: Path | None) -> None:
 
     FILE is read as serve would; without it, the user's config.toml.
     """
-    from nixeryd import paths  # noqa: PLC0415  only here
-    from nixeryd.config import load_settings  # noqa: PLC0415
+    from nixeryd.config import paths  # noqa: PLC0415  only here
+    from nixeryd.config.settings import load_settings  # noqa: PLC0415
 
     load_settings(file)
     place = file or paths.config_file()

@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from nixeryd.cli.terminal import raw
-from nixeryd.images.plaintext import plain
+from nixeryd.runtime.plaintext import plain
 
 
 class PlainConsole(Console):

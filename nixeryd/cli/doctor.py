@@ -12,7 +12,7 @@ import trio
 from nixeryd.cli.main import FAILED, settings_options
 from nixeryd.cli.running import ask_running
 from nixeryd.cli.terminal import style
-from nixeryd.config import ConfigError, Settings, load_settings
+from nixeryd.config.settings import ConfigError, Settings, load_settings
 from nixeryd.doctor.building import check_building
 from nixeryd.doctor.engines import check_engines
 from nixeryd.doctor.findings import Finding, Level, broken, note, ok

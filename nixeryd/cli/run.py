@@ -18,14 +18,14 @@ import click
 
 from nixeryd.cli.client import Client
 from nixeryd.cli.main import FAILED, settings_options
-from nixeryd.config import Settings, load_settings
-from nixeryd.engines.engine import KINDS, Engine, installed, parse_engine
-from nixeryd.engines.sight import Seen, Sight, look
-from nixeryd.engines.words import arrange
+from nixeryd.config.settings import Settings, load_settings
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.names import parse_repository, thinned, unthinned
 from nixeryd.images.routes import Nix, decide
+from nixeryd.setup.engine import KINDS, Engine, installed, parse_engine
+from nixeryd.setup.engine_words import arrange
 from nixeryd.setup.engines import Machine
+from nixeryd.setup.visibility import Seen, Sight, look
 
 
 class _Run(click.Command):

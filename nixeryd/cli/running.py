@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from nixeryd.cli.client import Client
-from nixeryd.config import Settings, Source
+from nixeryd.config.settings import Settings, Source
 from nixeryd.doctor.running import Running
 from nixeryd.images.errors import NixerydError
 from nixeryd.sources.opening import DEMO

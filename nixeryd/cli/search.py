@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import click
 
 from nixeryd.cli.main import FAILED, settings_options
-from nixeryd.images.plaintext import one_line
+from nixeryd.runtime.plaintext import one_line
 
 
 @click.command()

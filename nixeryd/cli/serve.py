@@ -13,8 +13,8 @@ from nixeryd.cli.terminal import raw
 from nixeryd.images.logins import mask
 
 if TYPE_CHECKING:
-    from nixeryd.config import Settings
-    from nixeryd.daemon import Ready
+    from nixeryd.config.settings import Settings
+    from nixeryd.daemon.run import Ready
 
 
 @click.command()
@@ -62,11 +62,11 @@ def serve(
     _import_daemon()
     import trio  # noqa: PLC0415  takes a moment
 
-    from nixeryd.config import load_settings  # noqa: PLC0415
-    from nixeryd.daemon import run_daemon  # noqa: PLC0415
-    from nixeryd.images.proxies import as_environment  # noqa: PLC0415
-    from nixeryd.logs import set_up_logging  # noqa: PLC0415
-    from nixeryd.reload import Reloading  # noqa: PLC0415
+    from nixeryd.config.proxies import as_environment  # noqa: PLC0415
+    from nixeryd.config.settings import load_settings  # noqa: PLC0415
+    from nixeryd.daemon.reload import Reloading  # noqa: PLC0415
+    from nixeryd.daemon.run import run_daemon  # noqa: PLC0415
+    from nixeryd.runtime.logs import set_up_logging  # noqa: PLC0415
 
     flags = {name: value for name, value in options.items() if value}
     if data_dir is not None:
@@ -108,7 +108,7 @@ def _import_daemon() -> None:
         del sys.modules[name]
         if module is not None:
             sys.modules[name] = module
-    import nixeryd.daemon  # noqa: F401, PLC0415
+    import nixeryd.daemon.run  # noqa: F401, PLC0415
 
     gc.freeze()
     gc.enable()

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import click
 
-from nixeryd import paths
 from nixeryd.cli.terminal import style
-from nixeryd.config import load_settings
+from nixeryd.config import paths
+from nixeryd.config.settings import load_settings
 from nixeryd.images.errors import NixerydError
-from nixeryd.service import files, launchd, systemd
-from nixeryd.service.plan import Plan, kept_environment
+from nixeryd.setup.service import files, launchd, systemd
+from nixeryd.setup.service.plan import Plan, kept_environment
 
 _IS_MAC = sys.platform == "darwin"
 _LINGER = "loginctl enable-linger"

@@ -18,14 +18,14 @@ from typing import Any
 import click
 
 from nixeryd.cli.terminal import style
-from nixeryd.config import load_settings
+from nixeryd.config.settings import load_settings
+from nixeryd.runtime.strangers import ports_of, strangers_at
 from nixeryd.setup import files, recipes
 from nixeryd.setup.engines import Machine
 from nixeryd.setup.errors import NeedsRootError, SetupError
 from nixeryd.setup.files import Edit
 from nixeryd.setup.recipes import Recipe
 from nixeryd.setup.targets import UPSTREAMS, Targets, parse_address
-from nixeryd.strangers import ports_of, strangers_at
 
 _Maker = Callable[[Machine, Targets], Recipe]
 

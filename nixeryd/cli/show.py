@@ -11,8 +11,8 @@ import msgspec
 from nixeryd.api.images import ImageDetails, TagBuild
 from nixeryd.cli.ages import render_age
 from nixeryd.cli.main import settings_options
-from nixeryd.images.plaintext import one_line
 from nixeryd.images.sizes import render_size
+from nixeryd.runtime.plaintext import one_line
 
 
 @click.command()

@@ -13,7 +13,7 @@ from nixeryd.cli.show_fetch import ShowFetch
 from nixeryd.cli.show_work import Work
 from nixeryd.images.names import is_thin
 from nixeryd.images.sizes import render_size
-from nixeryd.images.thin import MOUNT
+from nixeryd.layers.thin import MOUNT
 
 _PHASES = {
     "evaluate": "evaluating",

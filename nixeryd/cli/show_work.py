@@ -4,8 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from nixeryd.images.rates import Rate
 from nixeryd.images.sizes import render_size
+from nixeryd.runtime.rates import Rate
 
 
 class Work:

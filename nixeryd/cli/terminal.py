@@ -2,7 +2,7 @@
 
 The law: what others wrote is text. `Terminal` takes the place of standard output and
 standard error, and lets through printable characters, newlines and tabs; all else is
-shown escaped (`nixeryd.images.plaintext`). So no command has to think of it, and
+shown escaped (`nixeryd.runtime.plaintext`). So no command has to think of it, and
 click's messages and Python's tracebacks are covered too. Our own colours carry a mark
 that nobody else can know; click's would be shown escaped.
 """
@@ -15,7 +15,7 @@ from typing import Any, TextIO, cast
 
 import click
 
-from nixeryd.images.plaintext import plain
+from nixeryd.runtime.plaintext import plain
 
 _MARK = f"\x1b{os.urandom(8).hex()}"
 _MARKED = re.compile(f"{_MARK}(\\[[0-9;]*m)")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio
 
-from nixeryd.config import Settings
+from nixeryd.config.settings import Settings
 from nixeryd.doctor.findings import Finding, broken, note, ok
 from nixeryd.doctor.running import Running
 from nixeryd.images.errors import NixerydError

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from nixeryd.doctor.findings import Finding, note, ok
-from nixeryd.engines.engine import Engine, installed
-from nixeryd.engines.sight import STORE, Seen, look
 from nixeryd.setup import recipes
+from nixeryd.setup.engine import Engine, installed
 from nixeryd.setup.engines import Machine, find_docker
 from nixeryd.setup.errors import SetupError
 from nixeryd.setup.recipes import Recipe
 from nixeryd.setup.targets import Targets
+from nixeryd.setup.visibility import STORE, Seen, look
 
 _PATIENCE = 5  # seconds that `docker info` gets
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from nixeryd import paths
-from nixeryd.config import Settings
+from nixeryd.config import paths
+from nixeryd.config.settings import Settings
 from nixeryd.doctor.findings import Finding, broken, note, ok
 
 _SCARCE = 2 * 10**9  # bytes; a desktop program's image has some of them

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import trio
 
-from nixeryd.config import ConfigError, Settings
+from nixeryd.config.networking import place
+from nixeryd.config.proxies import DIRECT, parse_proxy
+from nixeryd.config.settings import ConfigError, Settings
 from nixeryd.doctor.findings import Finding, note, ok
-from nixeryd.images.proxies import DIRECT, parse_proxy
-from nixeryd.images.trust import is_near
 from nixeryd.mirror.sources import open_upstreams
-from nixeryd.networking import place
 from nixeryd.upstream import Pace, Upstream, UpstreamError, UpstreamNotFound
+from nixeryd.upstream.trust import is_near
 
 # What decides by which way others are asked, and whom to believe.
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nixeryd.config import Settings
+from nixeryd.config.settings import Settings
 from nixeryd.doctor.findings import Finding, broken, note, ok
-from nixeryd.strangers import strangers_at
+from nixeryd.runtime.strangers import strangers_at
 from nixeryd.web.listen import Address, ListenError
 
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nixeryd.config import Settings
+from nixeryd.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 import sys
 
-from nixeryd.config import Settings
+from nixeryd.config.settings import Settings
 from nixeryd.doctor.findings import Finding, note, ok
 from nixeryd.doctor.running import Running
-from nixeryd.sockdiag import SockDiag
+from nixeryd.runtime.sockdiag import SockDiag
 
 
 def check_users(settings: Settings, running: Running | None) -> Finding:

@@ -1,1 +1,5 @@
-"""Effects: what nixeryd asks of git, whose repositories it leaves as they are."""
+"""Asks git: refs, commits laid out as files, fetching.
+
+Never changes a user's repository and runs nothing of its configuration. Imported by
+`sources` and `daemon`.
+"""

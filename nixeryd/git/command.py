@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
-from nixeryd.process import CommandFailed, LineCallback, run
+from nixeryd.runtime.process import CommandFailed, LineCallback, run
 
 # Of a hook or an alias that started us: they would mean another repository.
 _MISLEADING = (

@@ -30,7 +30,7 @@ from nixeryd.git.repository import (
     Repository,
     is_commit,
 )
-from nixeryd.offline import Offline
+from nixeryd.runtime.offline import Offline
 
 FRESH = 300.0  # seconds that a look at the refs is good for
 _OURS = "refs/proven/"

@@ -1,5 +1,5 @@
-"""The pure core: names, routes, closures, layers, tar, manifests.
+"""The pure core: names, references, digests, manifests, routes, errors.
 
-Nothing here does I/O, reads a clock or knows trio: plain values in, frozen
-values and plans out. Import from the modules; this package re-exports nothing.
+Nothing here does I/O, reads a clock or knows trio: plain values in, frozen values out.
+Imported by everybody, imports nothing of nixeryd.
 """

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 import trio
 
-from nixeryd.flight import Stopping
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.served import FilePath
-from nixeryd.metrics import UPSTREAM_BYTES
 from nixeryd.mirror.download import Download
 from nixeryd.mirror.errors import is_missing
 from nixeryd.mirror.pieces import BUFFERED, Pieces
+from nixeryd.runtime.flight import Stopping
+from nixeryd.runtime.metrics import UPSTREAM_BYTES
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.mirrored import Mirrored, Place
 from nixeryd.store.publishing import publish

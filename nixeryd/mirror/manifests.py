@@ -14,7 +14,6 @@ from functools import partial
 import structlog
 import trio
 
-from nixeryd.flight import Flights
 from nixeryd.images.descriptors import Image, read_descriptors, stated_type
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
@@ -35,6 +34,7 @@ from nixeryd.images.freshness import (
 )
 from nixeryd.images.served import Manifest
 from nixeryd.mirror.errors import denied, is_missing, refusal, unavailable
+from nixeryd.runtime.flight import Flights
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.mirrored import Place

@@ -16,7 +16,6 @@ from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.referrers import Referrers
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.images.served import BlobFile, BlobHead, Manifest, TagList
-from nixeryd.images.trust import is_near
 from nixeryd.mirror.download import ArrivingBlob, Download
 from nixeryd.mirror.downloads import RESUMING, Downloads
 from nixeryd.mirror.errors import denied, refusal
@@ -24,11 +23,12 @@ from nixeryd.mirror.manifests import Manifests
 from nixeryd.mirror.referrers import ReferrersOf
 from nixeryd.mirror.sources import Upstreams
 from nixeryd.mirror.tags import Tags
-from nixeryd.offline import Offline
+from nixeryd.runtime.offline import Offline
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
 from nixeryd.store.mirrored import Place
 from nixeryd.upstream import Pace, Upstream
+from nixeryd.upstream.trust import is_near
 
 log = structlog.get_logger()
 

@@ -12,11 +12,11 @@ from functools import partial
 import structlog
 import trio
 
-from nixeryd.flight import Flights
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.referrers import Referrers, read_referrers, render_referrers
 from nixeryd.mirror.errors import denied, is_missing
+from nixeryd.runtime.flight import Flights
 from nixeryd.store.lists import Lists
 from nixeryd.store.mirrored import Place
 from nixeryd.upstream import Upstream, UpstreamError

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from nixeryd.config import ConfigError, Settings
-from nixeryd.networking import Upstream as UpstreamSettings, place
+from nixeryd.config.networking import Upstream as UpstreamSettings, place
+from nixeryd.config.settings import ConfigError, Settings
 from nixeryd.upstream import (
     LoginSource,
     Outgoing,

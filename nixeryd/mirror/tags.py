@@ -13,10 +13,10 @@ import msgspec
 import structlog
 import trio
 
-from nixeryd.flight import Flights
 from nixeryd.images.errors import ErrorCode, NixerydError
 from nixeryd.images.served import TagList
 from nixeryd.mirror.errors import denied, is_missing, refusal
+from nixeryd.runtime.flight import Flights
 from nixeryd.store.index import Index
 from nixeryd.store.mirrored import Place
 from nixeryd.upstream import (

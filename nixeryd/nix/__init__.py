@@ -1,5 +1,4 @@
-"""Effects: what nixeryd asks of Nix.
+"""Asks Nix: evaluate, realise, closures, progress, GC roots, the demo set.
 
-Find it (installation), run it (process), evaluate names, realise derivations,
-read closures, hold GC roots. Nothing else runs in Nix.
+Imported by `sources`, `builder`, `daemon` and `doctor`.
 """

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nixeryd import paths
+from nixeryd.config import paths
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix import messages
 from nixeryd.nix.process import Nix, NixFailed

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from nixeryd import paths
+from nixeryd.config import paths
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix.programs import Libraries, find_libraries, find_program
 from nixeryd.nix.python import find_python

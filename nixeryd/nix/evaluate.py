@@ -18,12 +18,12 @@ from typing import Any
 import trio
 
 from nixeryd.images.errors import ErrorCode, RegistryError
-from nixeryd.images.search import NESTED
 from nixeryd.nix.hints import explain_missing
 from nixeryd.nix.listing import list_names
 from nixeryd.nix.packageset import EvaluationFailed, PackageSet
 from nixeryd.nix.process import Nix, NixFailed
-from nixeryd.reads import Reads
+from nixeryd.nix.ranking import NESTED
+from nixeryd.nix.reads import Reads
 
 _AT_ONCE = 2  # evaluations side by side; one of nixpkgs takes some 500 MB
 

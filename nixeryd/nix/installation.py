@@ -22,8 +22,8 @@ import trio
 from nixeryd.images.errors import NixerydError
 from nixeryd.nix.limits import Limits
 from nixeryd.nix.process import Nix, NixFailed
-from nixeryd.offline import Offline
-from nixeryd.process import run
+from nixeryd.runtime.offline import Offline
+from nixeryd.runtime.process import run
 
 log = structlog.get_logger()
 

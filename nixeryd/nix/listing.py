@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from nixeryd.images.search import NESTED
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix, NixFailed
-from nixeryd.reads import Reads
+from nixeryd.nix.ranking import NESTED
+from nixeryd.nix.reads import Reads
 
 
 async def list_names(

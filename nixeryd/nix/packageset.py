@@ -12,14 +12,14 @@ from typing import Any
 
 import trio
 
-from nixeryd import paths
+from nixeryd.config import paths
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.nix import told
 from nixeryd.nix.options import Options
 from nixeryd.nix.process import Nix, NixFailed
+from nixeryd.nix.reads import Reads
 from nixeryd.nix.reasons import explain
 from nixeryd.nix.restricted import ENVIRONMENT, restrict
-from nixeryd.reads import Reads
 
 _NONE = Options()
 _FLAKES = ("--option", "experimental-features", "nix-command flakes")

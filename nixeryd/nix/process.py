@@ -1,4 +1,4 @@
-"""Call Nix's commands; how they run and end is `nixeryd.process`'s.
+"""Call Nix's commands; how they run and end is `nixeryd.runtime.process`'s.
 
 Knows nothing of what the commands mean.
 """
@@ -13,8 +13,8 @@ from nixeryd.images.errors import NixerydError
 from nixeryd.nix.limits import Limits
 from nixeryd.nix.progress import EventCallback
 from nixeryd.nix.voice import LOG_FORMAT, Voice
-from nixeryd.offline import Offline
-from nixeryd.process import CommandFailed, LineCallback, run
+from nixeryd.runtime.offline import Offline
+from nixeryd.runtime.process import CommandFailed, LineCallback, run
 
 NixFailed = CommandFailed
 

@@ -21,7 +21,7 @@ from nixeryd.nix.listener import BuildFailed, Listener
 from nixeryd.nix.missing import require_present
 from nixeryd.nix.process import Nix, NixFailed
 from nixeryd.nix.progress import EventCallback
-from nixeryd.process import TalksWithoutEnd
+from nixeryd.runtime.process import TalksWithoutEnd
 
 _LOG_SIZE = 256 * 2**20  # bytes that a builder may say
 _OUR_LIMIT = "max-build-log-size"

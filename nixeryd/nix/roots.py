@@ -22,8 +22,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from nixeryd.directories import list_names
 from nixeryd.images.errors import NixerydError
+from nixeryd.runtime.directories import list_names
 
 _PREFIX: Final = "build-"
 _OWNER: Final = "image.json"

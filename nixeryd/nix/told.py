@@ -22,10 +22,10 @@ from typing import Any
 import structlog
 import trio
 
-from nixeryd import paths
+from nixeryd.config import paths
 from nixeryd.nix.messages import strip_control
 from nixeryd.nix.process import Nix, NixFailed
-from nixeryd.reads import Reads
+from nixeryd.nix.reads import Reads
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

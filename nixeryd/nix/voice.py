@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from nixeryd.nix.progress import ERROR, Event, EventCallback, Message, ProgressReader
-from nixeryd.process import LineCallback
+from nixeryd.runtime.process import LineCallback
 
 LOG_FORMAT: Final = ("--log-format", "internal-json")
 _PREFIX: Final = "@nix "

@@ -17,7 +17,7 @@ from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.options import Options
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
-from nixeryd.reads import Reads
+from nixeryd.nix.reads import Reads
 from nixeryd.sources.source import State
 from nixeryd.sources.vouched import evaluate_vouched
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import trio
 
-from nixeryd.fingerprint import Checkout
 from nixeryd.git.allowed import Allowed
 from nixeryd.git.command import GitFailed, NoRepository, git
 from nixeryd.git.repository import open_repository
@@ -19,8 +18,9 @@ from nixeryd.nix.evaluate import Evaluation, evaluate
 from nixeryd.nix.options import Options
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
-from nixeryd.reads import Reads
+from nixeryd.nix.reads import Reads
 from nixeryd.sources.commit import Commit, commit_at
+from nixeryd.sources.fingerprint import Checkout
 from nixeryd.sources.source import State
 
 

@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import trio
 
-from nixeryd.fingerprint import Checkout
 from nixeryd.git.allowed import Allowed
 from nixeryd.git.command import GitFailed, NoRepository
 from nixeryd.git.repository import NoSuchRef, Repository, open_repository
@@ -24,9 +23,10 @@ from nixeryd.nix import messages
 from nixeryd.nix.evaluate import Evaluation, EvaluationFailed, evaluate
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix, NixFailed
-from nixeryd.reads import Reads
+from nixeryd.nix.reads import Reads
 from nixeryd.sources.deferred import Deferred
 from nixeryd.sources.directory import describe
+from nixeryd.sources.fingerprint import Checkout
 from nixeryd.sources.source import Searchable, State
 
 FRESH = 300.0  # seconds until a flake elsewhere is resolved again

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import trio
 
-from nixeryd import config
-from nixeryd.fingerprint import Checkout, open_checkout
+from nixeryd.config import settings as config
 from nixeryd.git.allowed import Allowed
 from nixeryd.git.remote import Remote
 from nixeryd.git.storage import Storage
@@ -22,6 +21,7 @@ from nixeryd.nix.options import Options
 from nixeryd.nix.process import Nix
 from nixeryd.sources.bare import BareRepository, is_bare
 from nixeryd.sources.directory import Directory
+from nixeryd.sources.fingerprint import Checkout, open_checkout
 from nixeryd.sources.flake import LocalFlake, RemoteFlake
 from nixeryd.sources.git_url import GitUrl
 from nixeryd.sources.source import Configured

@@ -16,13 +16,13 @@ import msgspec
 import structlog
 import trio
 
-from nixeryd.fingerprint.outside import OutOfSightError, Outside, note
 from nixeryd.images.errors import RegistryError
-from nixeryd.images.search import NESTED, Match, search
 from nixeryd.nix.listing import list_names, query_names
 from nixeryd.nix.packageset import EvaluationFailed, PackageSet
 from nixeryd.nix.process import Nix, NixFailed
-from nixeryd.reads import Reads
+from nixeryd.nix.ranking import NESTED, Match, search
+from nixeryd.nix.reads import Reads
+from nixeryd.sources.fingerprint.outside import OutOfSightError, Outside, note
 from nixeryd.sources.source import Configured, Searchable
 
 log = structlog.get_logger()

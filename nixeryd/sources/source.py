@@ -12,7 +12,7 @@ from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
-from nixeryd.reads import Reads
+from nixeryd.nix.reads import Reads
 
 
 @dataclass(frozen=True, slots=True)

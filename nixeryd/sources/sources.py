@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from nixeryd.git.storage import Storage
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
-from nixeryd.images.tags import LATEST, read_tag
 from nixeryd.sources.flake import LocalFlake, RemoteFlake
 from nixeryd.sources.source import Configured, Source
 from nixeryd.sources.store_path import StorePaths
+from nixeryd.sources.tags import LATEST, read_tag
 
 
 class Sources:

@@ -10,7 +10,7 @@ from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation, ResolvedPackage
 from nixeryd.nix.process import Nix
-from nixeryd.reads import Reads
+from nixeryd.nix.reads import Reads
 from nixeryd.sources.source import State
 
 _STORE = "/nix/store"

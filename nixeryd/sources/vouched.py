@@ -5,8 +5,8 @@ from nixeryd.nix.evaluate import Evaluation, EvaluationFailed, evaluate
 from nixeryd.nix.isolation import isolates_builders
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.process import Nix
+from nixeryd.nix.reads import Reads
 from nixeryd.nix.restricted import is_refusal
-from nixeryd.reads import Reads
 
 _RESTRICTED = (
     "Only a tag names this state, which nobody here vouches for: it reads its own files"

@@ -20,17 +20,17 @@ from pathlib import Path
 
 import structlog
 
-from nixeryd.directories import list_names
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
-from nixeryd.images.retention import Blob
 from nixeryd.images.served import BlobFile
+from nixeryd.runtime.directories import list_names
+from nixeryd.runtime.locks import KeyedLocks
 from nixeryd.store.durable import fsync_directory, make_directories
 from nixeryd.store.leases import Leases
-from nixeryd.store.locks import KeyedLocks
 from nixeryd.store.pages import read_once
 from nixeryd.store.recipe import CHUNK, Recipe, find_recipe
 from nixeryd.store.recipes import ENDING, Recipes, look
+from nixeryd.store.retention import Blob
 from nixeryd.store.staged import Staged
 
 log = structlog.get_logger()

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from nixeryd.config.ownership import whose
 from nixeryd.images.errors import NixerydError
-from nixeryd.ownership import whose
 from nixeryd.store.durable import make_directories
 
 

@@ -15,12 +15,12 @@ from typing import Final
 import msgspec
 
 from nixeryd.images.numbering import Numbering, count_uses
-from nixeryd.images.retention import Blob, Held
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.connection import connect, explained
 from nixeryd.store.names import VIEWS, Name, Names
 from nixeryd.store.numbers import Numbers
 from nixeryd.store.recipes import look
+from nixeryd.store.retention import Blob, Held
 
 _NEEDS: Final = msgspec.json.Decoder(list[int])
 

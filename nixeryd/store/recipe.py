@@ -17,7 +17,7 @@ from typing import Final
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
-from nixeryd.images.recipes import (
+from nixeryd.layers.recipe_format import (
     TRAILER_SIZE,
     FilePart,
     Piece,

@@ -13,9 +13,9 @@ import structlog
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
-from nixeryd.images.recipes import UnreadableRecipe
-from nixeryd.images.retention import Blob
+from nixeryd.layers.recipe_format import UnreadableRecipe
 from nixeryd.store.recipe import Recipe, find_recipe
+from nixeryd.store.retention import Blob
 
 ENDING: Final = ".recipe"
 

@@ -17,14 +17,14 @@ import trio
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
-from nixeryd.images.recipes import (
+from nixeryd.layers.recipe_format import (
     TICK,
     FilePart,
     Piece,
     UnreadableRecipe,
     is_unchanged,
 )
-from nixeryd.store.locks import KeyedLocks
+from nixeryd.runtime.locks import KeyedLocks
 from nixeryd.store.recipe import (
     OTHER_CONTENTS,
     LostContent,

@@ -1,4 +1,4 @@
-"""Other registries, as a client sees them. The only importer of httpx."""
+"""Other registries, as a client sees them; the only importer of httpx."""
 
 from nixeryd.upstream.blobs import BlobStream
 from nixeryd.upstream.certificates import Contexts, load_contexts

@@ -16,8 +16,6 @@ import trio
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import INDEX_TYPE
-from nixeryd.images.trust import same_origin
-from nixeryd.images.via import render_via
 from nixeryd.upstream.blobs import BlobStream, read_extent
 from nixeryd.upstream.bodies import open_body, read_body
 from nixeryd.upstream.certificates import Contexts
@@ -49,6 +47,8 @@ from nixeryd.upstream.referrers import (
 )
 from nixeryd.upstream.tags import MAX_TAGS, TagsPage, read_tags
 from nixeryd.upstream.tokens import Authorizer
+from nixeryd.upstream.trust import same_origin
+from nixeryd.upstream.via import render_via
 
 # Seconds for all of an answer that is no blob, with its logins, redirects and repeats:
 # each piece in its time (Outgoing.read_timeout) could go on for ever.

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 import httpx
 import trio
 
-from nixeryd.images.challenges import parse_challenges
-from nixeryd.images.trust import redirect_allowed, same_origin
 from nixeryd.upstream.bodies import GOODBYE, discard
+from nixeryd.upstream.challenges import parse_challenges
 from nixeryd.upstream.errors import (
     UpstreamBroken,
     UpstreamDenied,
@@ -27,6 +26,7 @@ from nixeryd.upstream.network import transport_errors
 from nixeryd.upstream.pace import Pace, parse_retry_after
 from nixeryd.upstream.ratelimit import RateLimit, parse_rate_limit
 from nixeryd.upstream.tokens import Authorizer
+from nixeryd.upstream.trust import redirect_allowed, same_origin
 
 MAX_HOPS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -18,8 +18,8 @@ import httpcore
 import httpx
 import trio
 
-from nixeryd.images.trust import Locality, address_allowed, locality
 from nixeryd.upstream.errors import UpstreamBroken, UpstreamUnreachable
+from nixeryd.upstream.trust import Locality, address_allowed, locality
 
 # Bytes.
 READ = 256 * 1024

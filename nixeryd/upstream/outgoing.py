@@ -15,8 +15,8 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 import nixeryd
-from nixeryd.images.proxies import Proxies, choose_proxies
-from nixeryd.networking import Network
+from nixeryd.config.networking import Network
+from nixeryd.config.proxies import Proxies, choose_proxies
 from nixeryd.upstream.certificates import Contexts, system_contexts
 from nixeryd.upstream.transport import RoutingTransport
 

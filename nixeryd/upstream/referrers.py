@@ -9,9 +9,9 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-
 import httpx
 
 from nixeryd.images.referrers import UnreadableReferrers, read_referrers
-from nixeryd.images.trust import same_origin
 from nixeryd.upstream.errors import UpstreamBroken
 from nixeryd.upstream.tags import next_link
+from nixeryd.upstream.trust import same_origin
 
 # Bytes of all pages, and their number.
 MAX_REFERRERS = 4 << 20

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 import trio
 
-from nixeryd.images.challenges import Basic, Bearer, Challenge, choose
+from nixeryd.upstream.challenges import Basic, Bearer, Challenge, choose
 from nixeryd.upstream.credentials import LoginSource
 from nixeryd.upstream.errors import UpstreamDenied, UpstreamError
 from nixeryd.upstream.pace import Pace

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from nixeryd.images.challenges import Bearer
-from nixeryd.images.trust import realm_allowed
 from nixeryd.upstream.bodies import read_body
+from nixeryd.upstream.challenges import Bearer
 from nixeryd.upstream.credentials import Login
 from nixeryd.upstream.errors import (
     UpstreamBroken,
@@ -23,6 +22,7 @@ from nixeryd.upstream.errors import (
 )
 from nixeryd.upstream.network import transport_errors
 from nixeryd.upstream.pace import parse_retry_after
+from nixeryd.upstream.trust import realm_allowed
 
 # Bytes; real ones have two or three thousand.
 MAX_REPLY = 1 << 20

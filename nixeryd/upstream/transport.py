@@ -15,8 +15,7 @@ import httpcore
 import httpx
 import trio
 
-from nixeryd.images.proxies import Proxies, Proxy
-from nixeryd.images.trust import name_locality
+from nixeryd.config.proxies import Proxies, Proxy
 from nixeryd.upstream.bodies import GOODBYE
 from nixeryd.upstream.certificates import Contexts
 from nixeryd.upstream.errors import UpstreamBroken, UpstreamUnreachable
@@ -25,6 +24,7 @@ from nixeryd.upstream.network import (
     LargeReads,
     SocketOption,
 )
+from nixeryd.upstream.trust import name_locality
 
 CONNECTIONS = 32
 KEPT_ALIVE = 8

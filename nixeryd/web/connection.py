@@ -25,7 +25,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from nixeryd.sockdiag import PeerGoneError
+from nixeryd.runtime.sockdiag import PeerGoneError
 from nixeryd.web.asgi import App
 from nixeryd.web.http11 import Http11, Tasks
 from nixeryd.web.peers import Peers

@@ -11,9 +11,9 @@ import errno
 import json
 import logging
 
-from nixeryd.exhaustion import EXHAUSTED
-from nixeryd.flight import Stopping
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+from nixeryd.runtime.exhaustion import EXHAUSTED
+from nixeryd.runtime.flight import Stopping
 from nixeryd.web.asgi import Send
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from typing import TypeAlias, cast
 
 from hypercorn.typing import HTTPScope
 
-from nixeryd.metrics import BLOB_BYTES
+from nixeryd.runtime.metrics import BLOB_BYTES
 from nixeryd.web.asgi import Event, Send
 from nixeryd.web.bodies import FileBody
 from nixeryd.web.errors import describe

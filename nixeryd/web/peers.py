@@ -21,9 +21,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import trio
 
+from nixeryd.config.ownership import user_name
 from nixeryd.images.errors import ErrorCode, RegistryError
-from nixeryd.ownership import user_name
-from nixeryd.sockdiag import SockDiag, Socket, unix_peer_uid
+from nixeryd.runtime.sockdiag import SockDiag, Socket, unix_peer_uid
 from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.errors import deny
 from nixeryd.web.ports import Door

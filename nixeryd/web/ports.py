@@ -15,7 +15,6 @@ import trio
 from nixeryd.api.builds import Build, Failure, Fetch, LogPart
 from nixeryd.api.images import Checked, Checking, Evicted, ImageDetails, ImageList
 from nixeryd.api.insides import Inside, Why
-from nixeryd.changes import Changes
 from nixeryd.images.digests import Digest
 from nixeryd.images.referrers import Referrers
 from nixeryd.images.routes import BlobRoute, ManifestRoute, ReferrersRoute, TagsRoute
@@ -27,6 +26,7 @@ from nixeryd.images.served import (
     Patience,
     TagList,
 )
+from nixeryd.runtime.changes import Changes
 
 
 class Door(StrEnum):

@@ -17,7 +17,6 @@ from urllib.parse import parse_qsl, urlencode
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.manifests import INDEX_TYPE
-from nixeryd.images.ranges import RangeNotSatisfiable, parse_range
 from nixeryd.images.referrers import of_type, render_referrers
 from nixeryd.images.routes import (
     ApiVersion,
@@ -35,6 +34,7 @@ from nixeryd.web.exchange import Answer, Request, exchange
 from nixeryd.web.headers import has_already, identity, not_modified, warning
 from nixeryd.web.manifests import Manifests
 from nixeryd.web.ports import Registry
+from nixeryd.web.ranges import RangeNotSatisfiable, parse_range
 from nixeryd.web.refusals import Refusals
 from nixeryd.web.waiting import HOLD, Turn
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from nixeryd.exhaustion import EXHAUSTED
+from nixeryd.runtime.exhaustion import EXHAUSTED
 from nixeryd.web.asgi import App
 from nixeryd.web.connection import Connection, Timeouts
 from nixeryd.web.http11 import make_config

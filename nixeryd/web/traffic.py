@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 import trio
 
-from nixeryd.metrics import REQUESTS
+from nixeryd.runtime.metrics import REQUESTS
 from nixeryd.web.asgi import App, Event, Receive, Scope, Send
 
 _KINDS: Final = ("manifests", "blobs", "tags", "referrers")

@@ -10,13 +10,13 @@ from nixeryd.builder.board import Board
 from nixeryd.builder.build import Workshop
 from nixeryd.builder.builder import Builder
 from nixeryd.builder.history import History
-from nixeryd.changes import Changes
-from nixeryd.fingerprint import open_checkout
 from nixeryd.git.storage import Storage
 from nixeryd.git.trees import Trees
 from nixeryd.images.names import NamePolicy
 from nixeryd.nix.roots import Roots
+from nixeryd.runtime.changes import Changes
 from nixeryd.sources.directory import Directory
+from nixeryd.sources.fingerprint import open_checkout
 from nixeryd.sources.sources import Sources
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir

@@ -1,7 +1,7 @@
 """The order in which layers are packed."""
 
 from nixeryd.builder.assembly import _largest_first
-from nixeryd.images.layering import LayerPlan
+from nixeryd.builder.layering import LayerPlan
 
 
 def test_large_layers_are_begun_first_and_keep_their_positions():

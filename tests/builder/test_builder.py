@@ -8,7 +8,7 @@ import trio.testing
 from nixeryd.builder import build, progress as events
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
-from nixeryd.packing import pack_store_paths
+from nixeryd.layers.packing import pack_store_paths
 from tests.builder.conftest import open_builder
 
 

@@ -10,7 +10,7 @@ from nixeryd.git.remote import Remote
 from nixeryd.git.trees import Trees
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.served import Patience, StillBuilding
-from nixeryd.offline import Offline
+from nixeryd.runtime.offline import Offline
 from nixeryd.sources.git_url import GitUrl
 from nixeryd.sources.tarball import Channel
 from tests.builder.conftest import open_builder

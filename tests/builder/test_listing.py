@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from nixeryd.builder.forest import NodeKind
 from nixeryd.builder.listing import list_directory, programs
-from nixeryd.images.forest import NodeKind
 
 
 def test_entries_are_told_apart(tmp_path):

@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from nixeryd.builder import progress as events
-from nixeryd.fingerprint import outside
+from nixeryd.sources.fingerprint import outside
 from tests.builder.conftest import open_builder
 
 ROUNDS = int(os.environ.get("NIXERYD_ROUNDS", "25"))

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from nixeryd.images.errors import RegistryError
-from nixeryd.offline import Offline
+from nixeryd.runtime.offline import Offline
 from tests.builder.conftest import open_builder
 
 

@@ -13,8 +13,8 @@ import pytest
 import trio
 
 from nixeryd.builder import progress as events
-from nixeryd.fingerprint import outside
 from nixeryd.images.errors import RegistryError
+from nixeryd.sources.fingerprint import outside
 from tests.builder.conftest import open_builder
 
 

@@ -1,7 +1,7 @@
 import trio
 
 from nixeryd.builder.tickets import KEPT, Tickets
-from nixeryd.flight import Flight
+from nixeryd.runtime.flight import Flight
 
 
 async def test_a_ticket_finds_its_flight_and_is_renewed(autojump_clock):

@@ -8,8 +8,8 @@ import trio.testing
 
 from nixeryd.builder import turns
 from nixeryd.builder.turns import Abandoned, TooMany
-from nixeryd.flight import Askers, Stopping
 from nixeryd.images.errors import RegistryError
+from nixeryd.runtime.flight import Askers, Stopping
 from tests.builder.conftest import open_builder
 
 THREE = "".join(f'{name} = make "{name}" "echo > $out"; ' for name in "abc")

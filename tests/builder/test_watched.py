@@ -12,9 +12,9 @@ from nixeryd.builder.board import Board
 from nixeryd.builder.lines import LONGEST, MOST, MOST_BYTES, Lines
 from nixeryd.builder.progress import Progress
 from nixeryd.builder.run import Run
-from nixeryd.changes import Changes
-from nixeryd.flight import Askers
 from nixeryd.images.names import NamePolicy, parse_image
+from nixeryd.runtime.changes import Changes
+from nixeryd.runtime.flight import Askers
 
 HELLO = "/nix/store/00000000000000000000000000000000-hello-2.12.drv"
 GLIBC = "/nix/store/11111111111111111111111111111111-glibc-2.40"

@@ -6,7 +6,7 @@ import pytest
 
 from nixeryd.cache import catalogue
 from nixeryd.cache.catalogue import Catalogue
-from nixeryd.images.configs import MAX_CONFIG
+from nixeryd.cache.configs import MAX_CONFIG
 from nixeryd.images.descriptors import DEEPEST, Platform
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry

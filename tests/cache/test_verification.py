@@ -11,9 +11,9 @@ from nixeryd.cache import damage as damages
 from nixeryd.cache.eviction import Evictor
 from nixeryd.cache.verification import Verification
 from nixeryd.images.digests import Digest
-from nixeryd.images.retention import Blob
 from nixeryd.store.index import StoredManifest
 from nixeryd.store.mirrored import Place
+from nixeryd.store.retention import Blob
 from tests.cache.conftest import KB
 
 

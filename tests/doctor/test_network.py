@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from nixeryd.config import Settings
+from nixeryd.config.networking import Network, Upstream
+from nixeryd.config.settings import Settings
 from nixeryd.doctor.findings import Level
 from nixeryd.doctor.network import (
     check_security,
@@ -10,7 +11,6 @@ from nixeryd.doctor.network import (
     check_way,
     environment_of,
 )
-from nixeryd.networking import Network, Upstream
 from tests.upstream.faults import FaultServer, Reply
 from tests.upstream.proxy import ProxyServer
 
@@ -25,7 +25,7 @@ async def registry(nursery) -> FaultServer:
 @pytest.fixture
 def only_ours(monkeypatch):
     """No well-known registries: tests talk to this machine only."""
-    monkeypatch.setattr("nixeryd.config._READY_UPSTREAMS", ())
+    monkeypatch.setattr("nixeryd.config.settings._READY_UPSTREAMS", ())
 
 
 def configure(url: str, **options) -> Settings:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from nixeryd.config import Settings
+from nixeryd.config.settings import Settings
 from nixeryd.doctor.findings import Level
 from nixeryd.doctor.ports import check_ports, port_owners
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from nixeryd.config import Settings
+from nixeryd.config.settings import Settings
 from nixeryd.doctor.findings import Level
 from nixeryd.doctor.running import Running
 from nixeryd.doctor.users import check_users

@@ -3,17 +3,17 @@
 from contextlib import suppress
 from random import Random
 
-from nixeryd.images.challenges import parse_challenges
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.freshness import render_warning
 from nixeryd.images.names import parse_reference, parse_repository
-from nixeryd.images.ranges import RangeNotSatisfiable, parse_range
 from nixeryd.images.references import parse_name
 from nixeryd.images.routes import decide, route
+from nixeryd.upstream.challenges import parse_challenges
 from nixeryd.web.clients import client_name
 from nixeryd.web.guard import refuse
 from nixeryd.web.hosts import Policy
+from nixeryd.web.ranges import RangeNotSatisfiable, parse_range
 from tests.fuzz import draw
 
 _POLICY = Policy(frozenset({"nix.example"}), allow_remote=True)

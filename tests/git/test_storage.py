@@ -11,7 +11,7 @@ from nixeryd.git.remote import Remote
 from nixeryd.git.repository import open_repository
 from nixeryd.git.storage import Storage
 from nixeryd.git.trees import Trees
-from nixeryd.offline import Offline
+from nixeryd.runtime.offline import Offline
 
 BIG = "x" * 200_000
 

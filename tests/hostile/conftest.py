@@ -8,8 +8,8 @@ import h11
 import pytest
 import trio
 
+from nixeryd.daemon.registry import Registry
 from nixeryd.images.digests import Digest
-from nixeryd.registry import Registry
 from nixeryd.store.uses import Uses
 from nixeryd.upstream import Pace
 from nixeryd.web.app import create_app

@@ -9,11 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 import trio
 
+from nixeryd.daemon.registry import Registry
 from nixeryd.images.digests import Digest
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.sources import Upstreams
-from nixeryd.offline import Offline
-from nixeryd.registry import Registry
+from nixeryd.runtime.offline import Offline
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.index import open_index

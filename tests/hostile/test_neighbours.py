@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nixeryd.config import ConfigError, Settings, load_settings
-from nixeryd.doors import open_doors
+from nixeryd.config.settings import ConfigError, Settings, load_settings
+from nixeryd.daemon.listeners import open_doors
 from nixeryd.store.datadir import DataDirError, open_data_dir
 from nixeryd.web.listen import ListenError, open_unix
 from tests.e2e.processes import Process, environment, run

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from nixeryd.config import ConfigError, load_settings
-from nixeryd.sockdiag import End, PeerGoneError, SockDiag
+from nixeryd.config.settings import ConfigError, load_settings
+from nixeryd.runtime.sockdiag import End, PeerGoneError, SockDiag
 from nixeryd.web.listen import as_listener
 from nixeryd.web.peers import Peers
 from tests.e2e.conftest import need
@@ -321,7 +321,7 @@ def test_a_socket_of_another_network_namespace_is_not_seen(kernel, caplog):
 REDIRECTED = f"""\
 import os, socket, subprocess, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from nixeryd.sockdiag import SockDiag
+from nixeryd.runtime.sockdiag import SockDiag
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 listener = socket.create_server(("127.0.0.1", 5000))
 rule = "-t nat -A OUTPUT -o lo -p tcp --dport 80 -j REDIRECT --to-port 5000"

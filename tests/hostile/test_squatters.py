@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from nixeryd.config import Settings
+from nixeryd.config.settings import Settings
 from nixeryd.doctor.findings import Level
 from nixeryd.doctor.ports import check_ports
+from nixeryd.runtime.strangers import ports_of, strangers_at
 from nixeryd.setup.targets import Targets
-from nixeryd.strangers import ports_of, strangers_at
 from tests.e2e.processes import Process, environment, run
 from tests.e2e.serving import NIXERYD
 

@@ -14,7 +14,7 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.sources import Upstreams
-from nixeryd.offline import Offline
+from nixeryd.runtime.offline import Offline
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import DataDir, open_data_dir
 from nixeryd.store.index import Index, open_index

@@ -7,14 +7,14 @@ import trio.testing
 
 from nixeryd.builder.board import Board
 from nixeryd.builder.history import History
-from nixeryd.changes import Changes
-from nixeryd.flight import Stopping
+from nixeryd.daemon.activity import Live
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.images.served import BlobFile, BlobHead
-from nixeryd.live import Live
 from nixeryd.mirror.pieces import BUFFERED, Pieces
+from nixeryd.runtime.changes import Changes
+from nixeryd.runtime.flight import Stopping
 from tests.mirror.conftest import (
     HANG,
     HOST,

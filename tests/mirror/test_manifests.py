@@ -15,7 +15,7 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.mirror import manifests
-from nixeryd.offline import Offline
+from nixeryd.runtime.offline import Offline
 from nixeryd.store.uses import Uses
 from tests.mirror.conftest import (
     HANG,

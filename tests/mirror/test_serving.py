@@ -7,7 +7,7 @@ import h11
 import pytest
 import trio
 
-from nixeryd.registry import Registry
+from nixeryd.daemon.registry import Registry
 from nixeryd.store.uses import Uses
 from nixeryd.web.app import create_app
 from nixeryd.web.hosts import Policy

@@ -9,9 +9,9 @@ import structlog
 import trio
 import trustme
 
-from nixeryd.config import ConfigError, Settings, Upstream
+from nixeryd.config.networking import Network
+from nixeryd.config.settings import ConfigError, Settings, Upstream
 from nixeryd.mirror.sources import OpenUpstreams, open_upstreams
-from nixeryd.networking import Network
 from nixeryd.upstream import UpstreamBroken, UpstreamDenied
 from tests.upstream.faults import FaultServer, Reply
 from tests.upstream.fixtures import IMAGE

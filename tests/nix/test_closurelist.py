@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from nixeryd.images.errors import NixerydError
-from nixeryd.images.thin import list_archive
+from nixeryd.layers.thin import list_archive
 from nixeryd.nix.closurelist import list_closure
 
 

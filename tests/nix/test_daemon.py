@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from nixeryd.images.thin import list_archive
+from nixeryd.layers.thin import list_archive
 from nixeryd.nix.caches import CacheFailed
 from nixeryd.nix.closure import query_closure
 from nixeryd.nix.closurelist import list_closure
@@ -21,8 +21,8 @@ from nixeryd.nix.limits import Limits
 from nixeryd.nix.packageset import PackageSet
 from nixeryd.nix.plan import Planned
 from nixeryd.nix.progress import Message
+from nixeryd.nix.reads import Reads
 from nixeryd.nix.realise import BuildFailed, realise, realised
-from nixeryd.reads import Reads
 from tests.nix import binarycache
 from tests.nix.daemon import TRUSTED, UNTRUSTED, nix_daemon, nix_of_user, place_of_all
 

@@ -11,7 +11,7 @@ from nixeryd.nix.evaluate import evaluate
 from nixeryd.nix.installation import open_nix
 from nixeryd.nix.missing import MissingOffline, query_missing
 from nixeryd.nix.realise import realise
-from nixeryd.offline import Offline
+from nixeryd.runtime.offline import Offline
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import trio
 
-from nixeryd import process
 from nixeryd.images.errors import ErrorCode
 from nixeryd.nix import realise as nix_realise
 from nixeryd.nix.evaluate import evaluate
@@ -14,6 +13,7 @@ from nixeryd.nix.listener import Listener
 from nixeryd.nix.progress import BuildLog, BuildStarted, BuildStopped
 from nixeryd.nix.realise import BuildFailed, DerivationLost, realise
 from nixeryd.nix.roots import Roots
+from nixeryd.runtime import process
 
 
 async def installables(nix, source, system, *names):

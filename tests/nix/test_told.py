@@ -7,7 +7,7 @@ import pytest
 
 from nixeryd.nix.evaluate import EvaluationFailed, evaluate
 from nixeryd.nix.packageset import PackageSet
-from nixeryd.reads import Reads
+from nixeryd.nix.reads import Reads
 
 SYSTEM = "x86_64-linux"
 

@@ -18,7 +18,6 @@ from nixeryd.builder.build import LayerLost, Workshop
 from nixeryd.builder.manifest import Layer, write_manifest
 from nixeryd.builder.progress import Progress
 from nixeryd.cache.eviction import Evictor
-from nixeryd.images import tar
 from nixeryd.images.descriptors import Image, read_descriptors
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
@@ -31,10 +30,11 @@ from nixeryd.images.manifests import (
 from nixeryd.images.names import NamePolicy, parse_image
 from nixeryd.images.routes import Upstream as Route
 from nixeryd.images.served import BlobFile
+from nixeryd.layers import tar
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.sources import Upstreams
 from nixeryd.nix.evaluate import Evaluation
-from nixeryd.offline import Offline
+from nixeryd.runtime.offline import Offline
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
 from nixeryd.store.leases import Leases

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import trio
 
-from nixeryd.config import load_settings
+from nixeryd.config.settings import load_settings
 from nixeryd.images.names import NamePolicy, parse_image
-from nixeryd.reads import Reads
+from nixeryd.nix.reads import Reads
 from nixeryd.sources.opening import open_sources
 from tests.git.conftest import make_repository, own_configuration
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from nixeryd.config import Settings, Source
+from nixeryd.config.settings import Settings, Source
 from nixeryd.images.errors import NixerydError
 from nixeryd.sources.opening import open_changing_sources
 

@@ -5,10 +5,10 @@ import os
 import pytest
 import trio
 
-from nixeryd.fingerprint import open_checkout
 from nixeryd.git.trees import Trees
 from nixeryd.sources import directory
 from nixeryd.sources.directory import Directory
+from nixeryd.sources.fingerprint import open_checkout
 from tests.sources.conftest import package_set
 
 

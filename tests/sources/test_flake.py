@@ -4,7 +4,7 @@ import pytest
 
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.names import NamePolicy
-from nixeryd.reads import Reads
+from nixeryd.nix.reads import Reads
 from tests.sources.conftest import POLICY, image
 
 FLAKE = """{{

@@ -4,7 +4,7 @@ import pytest
 
 from nixeryd.git import history, lsremote, remote as remote_module
 from nixeryd.images.errors import RegistryError
-from nixeryd.offline import Offline
+from nixeryd.runtime.offline import Offline
 from tests.sources.conftest import image, package_set, word
 
 

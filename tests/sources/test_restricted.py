@@ -10,8 +10,8 @@ import pytest
 
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.names import NamePolicy
+from nixeryd.nix.reads import Reads
 from nixeryd.nix.restricted import is_refusal
-from nixeryd.reads import Reads
 from tests.sources.conftest import image, package_set
 
 PACKAGE = """word{number} = derivation {{

@@ -5,7 +5,7 @@ import pytest
 
 from nixeryd.images.errors import RegistryError
 from nixeryd.nix.installation import open_nix
-from nixeryd.offline import Offline
+from nixeryd.runtime.offline import Offline
 from nixeryd.sources import opening, tarball
 from nixeryd.sources.tarball import tarball_url
 from tests.sources.conftest import image, package_set, word

@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from nixeryd.images.recipes import TICK
-from nixeryd.packing import Packed, pack_store_paths, record_store_paths
+from nixeryd.layers.packing import Packed, pack_store_paths, record_store_paths
+from nixeryd.layers.recipe_format import TICK
 from nixeryd.store.recipe import CHUNK
 
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nixeryd.images import tar
 from nixeryd.images.digests import Digest
-from nixeryd.images.recipes import (
-    TRAILER_SIZE,
-    FilePart,
-    UnreadableRecipe,
-    read_trailer,
-)
-from nixeryd.packing import (
+from nixeryd.layers import tar
+from nixeryd.layers.packing import (
     pack_entries,
     pack_store_paths,
     record_entries,
     record_store_paths,
+)
+from nixeryd.layers.recipe_format import (
+    TRAILER_SIZE,
+    FilePart,
+    UnreadableRecipe,
+    read_trailer,
 )
 from nixeryd.store.recipe import (
     CHUNK,

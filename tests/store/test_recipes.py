@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
-from nixeryd.images.recipes import UnreadableRecipe
+from nixeryd.layers.recipe_format import UnreadableRecipe
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.recipe import Recipe

@@ -12,7 +12,7 @@ import trio.testing
 from hypothesis import given, settings, strategies as st
 
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
-from nixeryd.images.recipes import TICK
+from nixeryd.layers.recipe_format import TICK
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.recipe import LostContent

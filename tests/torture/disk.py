@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from ctypes.util import find_library
 from pathlib import Path
 
-from nixeryd.orphans import MARK
+from nixeryd.runtime.orphans import MARK
 from tests.e2e.processes import Process, environment
 
 _ROOT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ import pytest
 import trio
 import trio.testing
 
-from nixeryd.images.trust import Locality
 from nixeryd.upstream import UpstreamBroken
 from nixeryd.upstream.network import AddressGuard
+from nixeryd.upstream.trust import Locality
 
 
 class Names(trio.abc.HostnameResolver):

@@ -5,8 +5,8 @@ import ssl
 import pytest
 import trustme
 
+from nixeryd.config.proxies import Proxies, parse_exceptions, parse_proxy
 from nixeryd.images.digests import Digest
-from nixeryd.images.proxies import Proxies, parse_exceptions, parse_proxy
 from nixeryd.upstream import (
     Contexts,
     Outgoing,

@@ -11,13 +11,13 @@ import trio
 
 from nixeryd.builder.board import Board
 from nixeryd.builder.history import History
-from nixeryd.changes import Changes
+from nixeryd.daemon.activity import Live
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.manifests import MANIFEST_TYPE
 from nixeryd.images.referrers import Referrers
 from nixeryd.images.served import BlobFile, Manifest, TagList
-from nixeryd.live import Live
+from nixeryd.runtime.changes import Changes
 from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App
 from nixeryd.web.hosts import Policy

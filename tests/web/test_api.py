@@ -7,8 +7,8 @@ import pytest
 import trio
 import trio.testing
 
-from nixeryd.flight import Stopping
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+from nixeryd.runtime.flight import Stopping
 
 
 def pull(*names):

@@ -8,8 +8,8 @@ import os
 import pytest
 import trio
 
-from nixeryd.exhaustion import EXHAUSTED
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
+from nixeryd.runtime.exhaustion import EXHAUSTED
 
 NOWHERE = "sha256:" + "0" * 64
 

@@ -10,8 +10,8 @@ from quart_trio import QuartTrio
 from nixeryd.api.images import Image, ImageDetails
 from nixeryd.api.insides import Inside
 from nixeryd.images.errors import ErrorCode, RegistryError
-from nixeryd.images.treemap import Area, lay_out
 from nixeryd.web.dashboard.pages import Answer
+from nixeryd.web.dashboard.treemap import Area, lay_out
 from nixeryd.web.ports import Cache
 
 _WIDTH, _HEIGHT = 1000, 300

@@ -17,7 +17,7 @@ from quart import Response, request
 from nixeryd import __version__
 from nixeryd.images.names import is_thin
 from nixeryd.images.sizes import render_size
-from nixeryd.images.thin import MOUNT
+from nixeryd.layers.thin import MOUNT
 from nixeryd.web.dashboard.assets import Assets
 from nixeryd.web.framework import respond
 from nixeryd.web.guard import is_this_machine

@@ -1,0 +1,4 @@
+"""Settings, where each was set, and the directories and files that they name.
+
+Imported by everything above `api`.
+"""

@@ -73,6 +73,7 @@ async def ask(
             break
         if patience == 1:
             heard.unknown = f"it imports from ever more places, such as {min(new)}"
+    _leave_out_copies(heard)
     await trio.to_thread.run_sync(_leave_out, heard, inside)
     reads.update(heard)
     if failure is not None:
@@ -138,6 +139,17 @@ def _flake_listener(reads: Reads) -> Callable[[str], None]:
             reads.unknown = "not all of the flake's inputs are in its lock file"
 
     return hear
+
+
+def _leave_out_copies(heard: Reads) -> None:
+    """Leave out what newer Nix says of a work tree that it fetches.
+
+    fetchGit told of it. Nix 2.26 also says "copied source '/path/'", with a slash, and
+    means the files that git knows: as a tree it would depend on all others, and on what
+    is in `.git`.
+    """
+    fetched = {path.rstrip("/") for kind, path in heard.paths if kind == "work tree"}
+    heard.paths -= {("tree", f"{path}/") for path in fetched}
 
 
 def _leave_out(heard: Reads, directories: Collection[str]) -> None:

@@ -123,8 +123,19 @@ async def test_its_nixpkgs_gives_shells_and_certificates(
     app.commit({"flake.nix": text})
     config = f'[sources.uses]\nflake = "{app.path}"'
     async with open_configured(config) as sources:
-        with pytest.raises(RegistryError, match=f"nix flake lock {app.path}"):
-            await names(sources, nix, "flake/uses")
+        # Without a lock file Nix 2.8 refuses; 2.26 makes one in memory, so that what it
+        # is locked to may be another at the next pull.
+        reads, asked = Reads(), image("flake/uses")
+        source = await (await sources.resolve(asked, "latest")).ready()
+        refused = ""
+        try:
+            await source.evaluate(nix, asked, reads)
+        except RegistryError as error:
+            refused = str(error)
+        if refused:
+            assert f"nix flake lock {app.path}" in refused
+        else:
+            assert reads.unknown is not None
     features = ["--extra-experimental-features", "nix-command flakes"]
     await nix.run(["nix", *features, "flake", "lock", str(app.path)])
     policy = NamePolicy(POLICY.default_system, ("bash",), always=("cacert",))

@@ -115,6 +115,9 @@ def _pieces(kind: str, path: str) -> Iterator[bytes]:
     """Yield what changes with what was read of a path."""
     if kind == "status":
         yield b"%o %o" % (_type(path), _type(path, follow=False))
+        # What a search finds is named by newer Nix with its links resolved, so that the
+        # files read from there do not tell that a link, such as a channel, has moved.
+        yield os.fsencode(_real(path))
         return
     try:
         status = os.stat(path)
@@ -139,6 +142,13 @@ def _type(path: str, *, follow: bool = True) -> int:
         return stat.S_IFMT(os.stat(path, follow_symlinks=follow).st_mode)
     except (OSError, ValueError):
         return 0
+
+
+def _real(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # such as a null byte
+        return path
 
 
 def _lstat(path: str) -> os.stat_result:

@@ -68,6 +68,8 @@ CHANGES = [
     ("status", "none", lambda p: (p / "none").touch(), 1),
     ("status", "none/deeper", lambda p: (p / "none").mkdir(), 0),
     ("status", "link/none", lambda p: ((p / "two/none").touch(), turn(p)), 1),
+    ("status", "link", turn, 1),
+    ("status", "link/default.nix", turn, 1),
     ("status", "one", lambda p: (shutil.rmtree(p / "one"), (p / "one").touch()), 1),
     ("tree", "one", lambda p: (p / "one/deep/word").write_text("2"), 1),
     ("tree", "one", lambda p: (p / "one/deep/word").chmod(0o755), 1),

@@ -165,7 +165,7 @@ def _closure(packages: Mapping[str, Debian], name: str) -> set[str]:
 
 
 def _without_cycles(packages: Mapping[str, Debian]) -> dict[str, list[str]]:
-    """Give the dependencies, less those that lead back: Nix has no cycles."""
+    """Return the dependencies, less those that lead back: Nix has no cycles."""
     kept: dict[str, list[str]] = {}
     above: set[str] = set()
 

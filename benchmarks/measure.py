@@ -90,7 +90,7 @@ def favour_everything() -> None:
 
 
 def favoured_programs(directory: Path, programs: Sequence[str]) -> str:
-    """Give a PATH on which these programs do so, as they start sessions, too."""
+    """Return a PATH on which these programs do so, as they start sessions, too."""
     path = os.environ["PATH"]
     if not _favoured:
         return path

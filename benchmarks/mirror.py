@@ -119,7 +119,7 @@ def curl(url: str) -> tuple[float, float]:
     return first, last
 
 
-def together(urls: Sequence[str]) -> tuple[list[float], float]:
+def open_flat_nursery(urls: Sequence[str]) -> tuple[list[float], float]:
     """Download all at once; give each first byte's time, and the time of all."""
     began = time.perf_counter()
     with ThreadPoolExecutor(len(urls)) as pool:
@@ -142,7 +142,7 @@ def manifest_p50(port: int, digest: str, count: int = 2000) -> float:
 
 
 def highest_memory(pid: int) -> float:
-    """Give the most that was resident so far, in MB."""
+    """Return the most that was resident so far, in MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / MB
 
@@ -170,7 +170,7 @@ class Bench:
         direct = min(curl(blob_url(self.upstream.port, digest))[0] for _ in range(3))
         before = self.upstream.fetches(digest)
         for side, port in self.sides.items():
-            firsts, total = together([blob_url(port, digest)] * CLIENTS)
+            firsts, total = open_flat_nursery([blob_url(port, digest)] * CLIENTS)
             fetched = self.upstream.fetches(digest)
             self.note("upstream fetches of one new blob", side, fetched - before)
             self.note(f"{CLIENTS} clients, all have it, s", side, total)
@@ -185,7 +185,7 @@ class Bench:
                 _, seconds = curl(blob_url(port, digest))
                 self.note("warm blob, MB/s", side, self.size / MB / seconds)
         for side, port in self.sides.items():
-            _, total = together([blob_url(port, digest)] * CLIENTS)
+            _, total = open_flat_nursery([blob_url(port, digest)] * CLIENTS)
             rate = CLIENTS * self.size / MB / total
             self.note(f"warm blob, {CLIENTS} clients together, MB/s", side, rate)
 
@@ -217,7 +217,7 @@ def measure_memory(bench: Bench, daemon: Daemon) -> None:
     urls = [blob_url(daemon.mirror.port, bench.new_blob()) for _ in range(CLIENTS)]
     began = highest_memory(daemon.process.pid)
     for state in ("cold", "warm"):
-        _, total = together(urls)
+        _, total = open_flat_nursery(urls)
         most = highest_memory(daemon.process.pid)
         print(
             f"{CLIENTS} different blobs of {bench.size / MB:.0f} MB, {state}:"

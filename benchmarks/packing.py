@@ -68,7 +68,7 @@ def measure(place: Path, inputs: Inputs, runs: int) -> list[Result]:
 
 
 def _pack(place: Path, compression: str, root: str) -> tuple[float, float]:
-    """Give the seconds, and the peak of resident memory in MB."""
+    """Return the seconds, and the peak of resident memory in MB."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.pack", str(place), compression, root],
         env=environment(),

@@ -68,7 +68,7 @@ def copy_image(source: Registry, to: Registry, image: str) -> None:
 
 
 def ask_in_time(registry: Registry, image: str) -> float:
-    """Give the seconds from the request of a manifest to its last byte."""
+    """Return the seconds from the request of a manifest to its last byte."""
     start = time.perf_counter()
     answer = registry.manifest(image)
     seconds = time.perf_counter() - start
@@ -77,7 +77,7 @@ def ask_in_time(registry: Registry, image: str) -> float:
 
 
 def peak_memory(daemon: Daemon) -> float:
-    """Give the peak of resident memory in MB, without that of Nix's processes."""
+    """Return the peak of resident memory in MB, without that of Nix's processes."""
     status = Path(f"/proc/{daemon.process.pid}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1000
 

@@ -58,7 +58,7 @@ def measure_cold(place: Path, inputs: Inputs, runs: int) -> list[Result]:
 
 
 def _write(file: Path, megabytes: int) -> float:
-    """Give the seconds that the disk takes to write so much and have it safe."""
+    """Return the seconds that the disk takes to write so much and have it safe."""
     os.sync()
     command = ["dd", "if=/dev/zero", f"of={file}", "bs=1MB", f"count={megabytes}"]
     start = time.perf_counter()

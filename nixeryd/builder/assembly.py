@@ -18,7 +18,7 @@ from nixeryd.images.closures import Closure
 from nixeryd.images.manifests import LayerDescriptor, describe_layer
 from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import ResolvedPackage
-from nixeryd.runtime.nurseries import together
+from nixeryd.runtime.nurseries import open_flat_nursery
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.leases import Lease
@@ -87,7 +87,7 @@ async def _pack(  # noqa: PLR0913, PLR0917  what layers are made of
         descriptor, cached = await layers.of_entries(entries, lease)
         note(len(plans), descriptor, FOREST, cached=cached)
 
-    async with together() as nursery:
+    async with open_flat_nursery() as nursery:
         nursery.start_soon(pack_forest)
         for position, plan in _largest_first(plans):
             nursery.start_soon(pack, position, plan.paths)

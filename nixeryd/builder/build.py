@@ -16,8 +16,8 @@ from pathlib import Path
 from nixeryd.builder.assembly import assemble
 from nixeryd.builder.collisions import describe
 from nixeryd.builder.evaluation import Evaluating, evaluate_image, holds
+from nixeryd.builder.evaluation_slots import EvaluationSlots
 from nixeryd.builder.layers import Layers
-from nixeryd.builder.places import Places
 from nixeryd.builder.progress import LogLine, Phase, Progress
 from nixeryd.builder.thin import assemble_thin
 from nixeryd.images.digests import Digest
@@ -57,7 +57,7 @@ class Build:
 class LayerLost(NixerydError):  # noqa: N818  what happened, not what it is
     """Of the layers that were packed one is gone, as it was found damaged."""
 
-    is_passing = True
+    is_transient = True
 
     def __init__(self) -> None:
         super().__init__("a layer was found damaged while it was needed: pull again")
@@ -94,7 +94,7 @@ class _Way:
         self.key = _key(FORMAT, tar.FORMAT, layers.compression, numbers)
 
 
-class Workshop:
+class ImageBuilder:
     """Makes images; holds what every build needs."""
 
     def __init__(  # noqa: PLR0913  the composition root wires it once
@@ -130,7 +130,7 @@ class Workshop:
         )
         self._locks = KeyedLocks()
         self._thin_layers = Layers(blobs, index, thin.COMPRESSION)
-        self._evaluations = Places(2)
+        self._evaluations = EvaluationSlots(2)
 
     def use_popularity(self, popularity: Mapping[str, int]) -> None:
         """Cut layers by these numbers from the next build on."""
@@ -148,7 +148,7 @@ class Workshop:
     async def recall(
         self, image: ImageName, source: Source, fingerprint: str | None
     ) -> StoredManifest | None:
-        """Give the manifest that this state of the source gave before, if it is here.
+        """Return the manifest that this state of the source gave before, if it is here.
 
         No process is started and no file is read; those that are outside of the source
         are looked at.
@@ -163,7 +163,7 @@ class Workshop:
         return known if known is not None and self._is_whole(image, known) else None
 
     async def holds(self, read: Outside) -> bool:
-        """Tell whether what was read outside of a source is the same still."""
+        """Return whether what was read outside of a source is the same still."""
         return await holds(read, self._nix)
 
     async def build(

@@ -16,8 +16,10 @@ import structlog
 import trio
 
 from nixeryd.builder import progress as events
-from nixeryd.builder.board import Board
-from nixeryd.builder.build import Build, Workshop
+from nixeryd.builder.build import Build, ImageBuilder
+from nixeryd.builder.build_monitor import BuildMonitor
+from nixeryd.builder.build_queue import BuildQueue
+from nixeryd.builder.build_status import BuildStatus
 from nixeryd.builder.buildlog import BuildLog, Echo
 from nixeryd.builder.errors import MachineError, as_registry_error, with_hub_hint
 from nixeryd.builder.failures import Failures, RememberedFailure
@@ -26,15 +28,13 @@ from nixeryd.builder.progress import Event, Progress, done
 from nixeryd.builder.run import Run
 from nixeryd.builder.thin import emulation_warning
 from nixeryd.builder.tickets import Tickets
-from nixeryd.builder.turns import Turns
-from nixeryd.builder.watched import Watched
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.names import ImageName, NamePolicy, parse_image
-from nixeryd.images.served import BlobFile, Manifest, Patience, StillBuilding
+from nixeryd.images.served_manifests import BlobFile, Manifest, Patience, StillBuilding
 from nixeryd.nix.realise import BuildFailed
 from nixeryd.nix.roots import Roots
-from nixeryd.runtime.flight import Askers, Flight, Stopping
+from nixeryd.runtime.flight import Flight, Stopping, Waiters
 from nixeryd.runtime.metrics import BUILD_SECONDS, BUILDS
 from nixeryd.sources.source import Source
 from nixeryd.sources.sources import Sources
@@ -53,7 +53,7 @@ class Builder:
 
     def __init__(  # noqa: PLR0913  the composition root wires it once
         self,
-        workshop: Workshop,
+        image_builder: ImageBuilder,
         sources: Sources,
         policy: NamePolicy,
         *,
@@ -62,12 +62,12 @@ class Builder:
         logs: Path,
         roots: Roots,
         nursery: trio.Nursery,
-        board: Board,
+        board: BuildMonitor,
         history: History,
         at_once: int = 8,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._workshop = workshop
+        self._workshop = image_builder
         self._sources = sources
         self.policy = policy
         self._blobs = blobs
@@ -76,7 +76,7 @@ class Builder:
         self._roots = roots
         self.board = board
         self.history = history
-        self.turns = Turns(at_once)
+        self.turns = BuildQueue(at_once)
         self._now = now
         self._nursery = nursery
         self._latest: dict[tuple[str, str], Run] = {}  # by image and tag
@@ -92,7 +92,7 @@ class Builder:
         reference: Digest | str,
         patience: Patience | None = None,
     ) -> Manifest:
-        """Give a manifest; by tag it is built if need be.
+        """Return a manifest; by tag it is built if need be.
 
         Raises `RegistryError`, or `StillBuilding` when `patience` is at its end.
         """
@@ -156,17 +156,17 @@ class Builder:
             run = await self._join(
                 image, tag, source, None if is_fresh else fingerprint, is_again=True
             )
-            progress, askers = run.progress, run.flight.askers
+            progress, waiters = run.progress, run.flight.waiters
         else:
             self._tag(image, tag, known.digest)
-            progress, askers = Progress(), Askers()
+            progress, waiters = Progress(), Waiters()
             progress.tell(done(image, known, cached=True))
             progress.close()
-        with progress.follow() as channel, askers.added(asker):
+        with progress.follow() as channel, waiters.added(asker):
             yield channel
 
     def blob(self, digest: Digest) -> BlobFile | StreamedBlob:
-        """Give the place of a blob that a build made; BLOB_UNKNOWN if none did."""
+        """Return the place of a blob that a build made; BLOB_UNKNOWN if none did."""
         found = self._blobs.find(digest)
         if found is None:
             told = f"there is no blob {digest} here; pull its image by tag to make it"
@@ -311,13 +311,13 @@ class Builder:
         run: Run,
         caught: NixerydError | OSError,
         build_log: BuildLog,
-        watched: Watched,
+        watched: BuildStatus,
     ) -> RegistryError:
         """Tell of a failure, and keep it; return what clients are told."""
         error = MachineError(caught) if isinstance(caught, OSError) else caught
         told = as_registry_error(error, build_log.path)
         told = with_hub_hint(told, run.image, run.tag)
-        if not error.is_passing:
+        if not error.is_transient:
             self._remember(run, told)
         BUILDS.inc("failed")
         run.progress.tell(events.Failed(message=told.message))
@@ -350,9 +350,9 @@ class Builder:
             await run.flight.fly(build)
 
     async def _build(self, run: Run) -> Build:
-        askers = run.flight.askers
+        waiters = run.flight.waiters
         try:
-            async with self.turns.one(askers), self._roots.of_build() as roots:
+            async with self.turns.one(waiters), self._roots.of_build() as roots:
                 run.is_queued = False
                 log_of = BuildLog.of_image(self._logs, run.image.repository)
                 with log_of as build_log, self.board.watch(run) as watched:
@@ -368,7 +368,7 @@ class Builder:
             run.progress.close()
 
     async def _logged(
-        self, run: Run, build_log: BuildLog, watched: Watched, roots: Path
+        self, run: Run, build_log: BuildLog, watched: BuildStatus, roots: Path
     ) -> Build:
         name = run.image.repository
         bound = log.bind(image=name, tag=run.tag, source=run.source.name)

@@ -12,7 +12,7 @@ _HUB_COMPONENTS = 2  # library/nginx, owner/app
 class MachineError(NixerydError):
     """A build does not get what it needs of this machine: disk, file descriptors."""
 
-    is_passing = True
+    is_transient = True
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"this machine lets nixeryd build nothing now: {error}")

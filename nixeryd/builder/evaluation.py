@@ -18,7 +18,7 @@ from nixeryd.images.names import ImageName
 from nixeryd.nix.evaluate import Evaluation
 from nixeryd.nix.process import Nix
 from nixeryd.nix.reads import Reads
-from nixeryd.runtime.nurseries import together
+from nixeryd.runtime.nurseries import open_flat_nursery
 from nixeryd.sources.fingerprint.outside import (
     JustChangedError,
     OutOfSightError,
@@ -89,7 +89,7 @@ async def evaluate_image(  # noqa: PLR0913, PLR0917  each is a part of the quest
 
 
 async def holds(read: Outside, nix: Nix) -> bool:
-    """Tell whether what was read outside of a source is the same still."""
+    """Return whether what was read outside of a source is the same still."""
     variables = nix.variables if read.variables else {}
     if read.has_trees or len(read.reads) > _MANY:
         return await trio.to_thread.run_sync(read.holds, variables)
@@ -106,7 +106,7 @@ async def _evaluate(
         nonlocal revision
         revision = await source.revision()
 
-    async with together() as nursery:
+    async with open_flat_nursery() as nursery:
         nursery.start_soon(ask)
         evaluation = await source.evaluate(
             replace(nix, on_event=progress.tell_nix), image, reads

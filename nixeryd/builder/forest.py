@@ -122,7 +122,7 @@ def _by_name(sources: Sequence[_Source], look: Listing) -> dict[str, list[_Node]
 
 
 def _united(nodes: Sequence[_Node]) -> list[_Source]:
-    """Give the directories to unite, or nothing if the first node is to be a link."""
+    """Return the directories to unite, or nothing if the first node is to be a link."""
     if nodes[0].kind is NodeKind.LEAF:
         return []
     directories = _no_leaves(nodes)
@@ -147,7 +147,7 @@ _ENV: Final = f"{_SKELETON}/usr/bin/env"
 def _skeleton(
     env: str | None,
 ) -> tuple[dict[str, Mapping[str, NodeKind]], dict[str, str]]:
-    """Give the skeleton's directories, and what its leaves link to."""
+    """Return the skeleton's directories, and what its leaves link to."""
     directories: dict[str, Mapping[str, NodeKind]] = {
         _SKELETON: {"etc": NodeKind.DIRECTORY},
         f"{_SKELETON}/etc": {},

@@ -66,7 +66,7 @@ class History:
             return None
 
     def log(self, name: str) -> list[str]:
-        """Give the end of a failure's log, line by line."""
+        """Return the end of a failure's log, line by line."""
         if not _NAME.fullmatch(name):
             return []
         try:

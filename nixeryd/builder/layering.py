@@ -111,7 +111,7 @@ def _popularity(path: str, popularity: Mapping[str, int]) -> int:
 
 
 def _heads(dominators: Sequence[int]) -> list[int]:
-    """Give for each node the child of the root that dominates it."""
+    """Return for each node the child of the root that dominates it."""
     heads = [UNREACHABLE] * len(dominators)
     heads[_ROOT] = _ROOT
     for node in range(len(dominators)):

@@ -74,7 +74,7 @@ class Layers:
     async def of_paths(
         self, paths: Sequence[str], closure: Closure, lease: Lease
     ) -> tuple[LayerDescriptor, bool]:
-        """Give the layer of these store paths, and whether it was there already."""
+        """Return the layer of these store paths, and whether it was there already."""
         contents = [[path, closure[path].nar_hash] for path in sorted(paths)]
 
         sizes = {path: closure[path].nar_size for path in paths}
@@ -90,7 +90,7 @@ class Layers:
     async def of_entries(
         self, entries: Sequence[tar.Entry], lease: Lease
     ) -> tuple[LayerDescriptor, bool]:
-        """Give the layer of entries without content: the symlink forest."""
+        """Return the layer of entries without content: the symlink forest."""
         headers = Digest.of(b"".join(map(tar.header, entries)))
 
         def pack(sink: Sink) -> Packed:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import trio
 
 from nixeryd.builder.build import Build
+from nixeryd.builder.build_status import BuildStatus
 from nixeryd.builder.progress import Progress
-from nixeryd.builder.watched import Watched
 from nixeryd.images.names import ImageName
 from nixeryd.runtime.flight import Flight
 from nixeryd.sources.fingerprint.outside import Outside
@@ -36,7 +36,7 @@ class Run:
     is_again: bool = False
     has_begun: bool = False
     seen: str | None = None
-    watched: Watched | None = None
+    watched: BuildStatus | None = None
     evaluated: trio.Event = field(default_factory=trio.Event)
     read: Outside | None = None
     wanted: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Run:
         self.on_evaluated(self)
 
     def may_serve(self, source: Source, fingerprint: str | None) -> bool:
-        """Tell whether a pull that begins now may wait for this build.
+        """Return whether a pull that begins now may wait for this build.
 
         That is so if what it read outside of the source is the same still, which it
         cannot tell before it is `evaluated`.

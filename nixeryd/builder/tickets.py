@@ -29,7 +29,7 @@ class Tickets(Generic[V]):
     def issue(
         self, flight: Flight[V], owner: Hashable, ticket: str | None = None
     ) -> str:
-        """Give a ticket for a flight, or renew the one it was found by.
+        """Return a ticket for a flight, or renew the one it was found by.
 
         It is good for what `owner` says only, and for nobody else's flight.
         """
@@ -40,6 +40,6 @@ class Tickets(Generic[V]):
         return ticket
 
     def find(self, ticket: str | None, owner: Hashable) -> Flight[V] | None:
-        """Give the flight of a ticket; None if it is unknown or too old."""
+        """Return the flight of a ticket; None if it is unknown or too old."""
         until, flight = self._kept.get((ticket or "", owner), (0.0, None))
         return flight if trio.current_time() < until else None

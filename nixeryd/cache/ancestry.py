@@ -35,7 +35,7 @@ class Branch:
 def shortest_chain(
     closure: Closure, roots: Sequence[str], target: str
 ) -> tuple[str, ...]:
-    """Give the shortest way from a root to `target`, both included; () if none."""
+    """Return the shortest way from a root to `target`, both included; () if none."""
     before: dict[str, str | None] = dict.fromkeys(sorted(roots))
     due = deque(before)
     while due:
@@ -67,7 +67,7 @@ def biggest_branches(
     least: float = 0.01,
     deepest: int = 4,
 ) -> tuple[Branch, ...]:
-    """Give the branches that matter, each before its own, the biggest first.
+    """Return the branches that matter, each before its own, the biggest first.
 
     Left out is what brings less than `least` of the whole, or is `deepest` down;
     of what remains the `most` largest are given.

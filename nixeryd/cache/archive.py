@@ -36,7 +36,7 @@ class Archive:
 
     @trio.as_safe_channel
     async def read(self) -> AsyncGenerator[bytes, None]:
-        """Give the archive in chunks; raises `BrokenBlob`."""
+        """Return the archive in chunks; raises `BrokenBlob`."""
         with self.blobs.leases.open() as lease:
             for piece in self.pieces:
                 if isinstance(piece, Descriptor):

@@ -33,9 +33,9 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.store import origins
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.names import Kind, Name
+from nixeryd.store.snapshot import read_holdings
 from nixeryd.store.uses import Uses
 
 MOST = 1000

@@ -18,9 +18,9 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.runtime.exhaustion import EXHAUSTED
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.holdings import Holdings
-from nixeryd.store.pages import drop
+from nixeryd.store.page_cache import drop
 from nixeryd.store.recipe import OTHER_CONTENTS, LostContent
+from nixeryd.store.snapshot import CacheSnapshot
 
 PATIENCE: Final = 1.0  # seconds until another attempt
 
@@ -98,9 +98,9 @@ def _is_right(blobs: Blobs, digest: Digest, step: Callable[[int], object]) -> bo
 
 
 def name_images(
-    holdings: Holdings, broken: Collection[str]
+    holdings: CacheSnapshot, broken: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Give for each broken blob the names of the images that need it."""
+    """Return for each broken blob the names of the images that need it."""
     number = holdings.numbering.number
     needy: dict[int, set[int]] = {number(digest): set() for digest in broken}
     for manifest in holdings.held:
@@ -109,7 +109,7 @@ def name_images(
     return {digest: _names(holdings, needy[number(digest)]) for digest in broken}
 
 
-def _names(holdings: Holdings, manifests: set[int]) -> tuple[str, ...]:
+def _names(holdings: CacheSnapshot, manifests: set[int]) -> tuple[str, ...]:
     """Name the images of manifests, and of indexes that name them."""
     number = holdings.numbering.number
     above = {

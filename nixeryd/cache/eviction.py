@@ -23,12 +23,12 @@ from nixeryd.images.numbering import Numbering
 from nixeryd.images.sizes import render_size
 from nixeryd.runtime.metrics import EVICTED_BYTES
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import Index
 from nixeryd.store.leases import PULL
 from nixeryd.store.names import Name
 from nixeryd.store.reserve import RESERVE, Reserve
 from nixeryd.store.retention import Eviction, batches, plan_eviction, plan_removal
+from nixeryd.store.snapshot import read_holdings
 from nixeryd.store.uses import Uses
 
 # Seconds for which a blob without a manifest may belong to one being made. Builds
@@ -243,7 +243,7 @@ class Evictor:
         return found, self.total
 
     def _leased(self, wanted: Collection[Digest], *, spare_pulls: bool) -> set[str]:
-        """Give what stays: `wanted` is what builds counted on since before the plan."""
+        """Return what stays; `wanted` is what builds counted on since the plan."""
         leased = set(map(str, tuple(wanted)))  # a tuple, as threads add to it
         if spare_pulls:
             leased.update(map(str, self._blobs.leases.current()))

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import trio
 
-from nixeryd.api.insides import Branch, Inside, Target, Why
+from nixeryd.api.contents import Branch, Inside, Target, Why
 from nixeryd.cache.ancestry import biggest_branches, shortest_chain
 from nixeryd.images.descriptors import Image, read_descriptors
 from nixeryd.images.numbering import count_uses
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.holdings import Holdings, read_holdings
 from nixeryd.store.index import Index, StoredManifest
 from nixeryd.store.names import Name
+from nixeryd.store.snapshot import CacheSnapshot, read_holdings
 
 
 class Inspection:
@@ -85,7 +85,7 @@ class Inspection:
         return Why(path, package, chain)
 
 
-def _users(holdings: Holdings, layers: Collection[int]) -> list[int]:
+def _users(holdings: CacheSnapshot, layers: Collection[int]) -> list[int]:
     """Count for each blob the images that have it: those which a name leads to."""
     held = {manifest.number: manifest for manifest in holdings.held}
     images = held.keys() & holdings.named
@@ -95,5 +95,5 @@ def _users(holdings: Holdings, layers: Collection[int]) -> list[int]:
 
 
 def store_name(path: str) -> str:
-    """Give what people call a store path: its name without the hash."""
+    """Return what people call a store path: its name without the hash."""
     return path.rpartition("/")[2].partition("-")[2] or path

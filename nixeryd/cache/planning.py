@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Set as AbstractSet
 from dataclasses import dataclass
 
-from nixeryd.store.holdings import Holdings
 from nixeryd.store.names import Name
 from nixeryd.store.retention import Blob, Eviction
+from nixeryd.store.snapshot import CacheSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Evicted:
 class Cache:
     """What is here while a plan is made, and what is leased."""
 
-    holdings: Holdings
+    holdings: CacheSnapshot
     blobs: Mapping[int, Blob]
     busy: AbstractSet[int]
 

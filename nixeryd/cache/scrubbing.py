@@ -32,7 +32,7 @@ from nixeryd.cache.damage import examine, name_images
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.holdings import read_holdings
+from nixeryd.store.snapshot import read_holdings
 
 RATE: Final = 8e6  # bytes per second: 20 GB take three quarters of an hour
 _SLICE: Final = 8 << 20  # bytes that are read in one go
@@ -96,7 +96,7 @@ class Scrubber:
                 await trio.sleep(_RETRY)
 
     def _wait(self) -> float:
-        """Give the seconds until the next pass; a clock set back proves nothing."""
+        """Return the seconds until the next pass; a clock set back proves nothing."""
         since = self._now() - self._note.checked
         return 0 if self._note.after or since < 0 else _EVERY - since
 

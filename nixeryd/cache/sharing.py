@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from nixeryd.images.numbering import count_uses
-from nixeryd.store.retention import Blob, Held
+from nixeryd.store.retention import Blob, ManifestUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Measures:
 
 
 def measure(
-    held: Sequence[Held], blobs: Mapping[int, Blob], images: Collection[int]
+    held: Sequence[ManifestUse], blobs: Mapping[int, Blob], images: Collection[int]
 ) -> Measures:
     """Measure these manifests. All others that no index names count as images too."""
     by_number = {manifest.number: manifest for manifest in held}
@@ -74,8 +74,10 @@ def measure(
     )
 
 
-def _needs(image: int, held: Mapping[int, Held], within: set[int]) -> "array[int]":
-    """Give an image's manifests and blobs; of an index not the images elsewhere."""
+def _needs(
+    image: int, held: Mapping[int, ManifestUse], within: set[int]
+) -> "array[int]":
+    """Return an image's manifests and blobs; of an index not the images elsewhere."""
     found = {image}
     due = [image]
     while due:

@@ -24,9 +24,9 @@ from nixeryd.api.images import Broken, Checked, Checking
 from nixeryd.cache.damage import examine, name_images
 from nixeryd.images.digests import Digest
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.holdings import Holdings, read_holdings
 from nixeryd.store.index import Index
 from nixeryd.store.retention import Blob
+from nixeryd.store.snapshot import CacheSnapshot, read_holdings
 
 # Seconds between two tellings of how far it is.
 _PACE: Final = 0.2
@@ -103,7 +103,9 @@ class Verification:
         trio.from_thread.check_cancelled()
         self._done += size
 
-    def _note_missing(self, holdings: Holdings, listing: Mapping[str, Blob]) -> None:
+    def _note_missing(
+        self, holdings: CacheSnapshot, listing: Mapping[str, Blob]
+    ) -> None:
         here = set(map(holdings.numbering.number, listing))
         name = holdings.numbering.digest
         for manifest in holdings.held:

@@ -79,7 +79,7 @@ class Client:
 
     @contextmanager
     def download(self, path: str) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Give a file's size and its chunks, which end only if it is whole."""
+        """Return a file's size and its chunks, which end only if it is whole."""
         with self._ask("GET", path) as response:
             size = response.length or 0
             yield size, _chunks(response, size)

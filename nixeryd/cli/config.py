@@ -69,7 +69,7 @@ def path() -> None:
 @config.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def check(file: Path | None) -> None:
-    """Tell whether a configuration is right.
+    """Return whether a configuration is right.
 
     FILE is read as serve would; without it, the user's config.toml.
     """

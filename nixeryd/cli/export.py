@@ -63,7 +63,7 @@ def _pull(client: Client, name: str) -> None:
 
 @contextmanager
 def _whole_file(file: Path) -> Iterator[BinaryIO]:
-    """Give a file that takes its place when all is written, or is removed."""
+    """Return a file that takes its place when all is written, or is removed."""
     if file.is_dir():
         raise click.UsageError(f"{file} is a directory: name a file in it")
     try:

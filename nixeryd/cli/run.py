@@ -25,7 +25,7 @@ from nixeryd.images.routes import Nix, decide
 from nixeryd.setup.engine import KINDS, Engine, installed, parse_engine
 from nixeryd.setup.engine_words import arrange
 from nixeryd.setup.engines import Machine
-from nixeryd.setup.visibility import Seen, Sight, look
+from nixeryd.setup.visibility import Seen, StoreVisibility, look
 
 
 class _Run(click.Command):
@@ -118,7 +118,7 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return found[:cut], found[cut + 1 :]
 
 
-def _choose(wanted: str) -> tuple[Engine, Sight]:
+def _choose(wanted: str) -> tuple[Engine, StoreVisibility]:
     """Take the engine that is wanted, else the first that answers."""
     machine = Machine.this()
     if wanted:
@@ -139,15 +139,15 @@ def _choose(wanted: str) -> tuple[Engine, Sight]:
     )
 
 
-def _host(listener: str, sight: Sight) -> str:
+def _host(listener: str, sight: StoreVisibility) -> str:
     """Say how the engine calls our listener."""
     if sight.vm_host:
         return f"{sight.vm_host}:{listener.rpartition(':')[2]}"
     return listener.replace("127.0.0.1", "localhost")
 
 
-def _decide(name: str, sight: Sight, settings: Settings) -> tuple[str, bool]:
-    """Give the name to pull, thin if that is seen, and whether it is Nix's."""
+def _decide(name: str, sight: StoreVisibility, settings: Settings) -> tuple[str, bool]:
+    """Return the name to pull, thin if that is seen, and whether it is Nix's."""
     repository, colon, tag = name.partition(":")
     components = parse_repository(repository)
     upstreams = settings.all_upstreams

@@ -24,7 +24,7 @@ def search(
     limit: int,
     as_json: bool,
 ) -> int:
-    r"""Find packages of the default source by their names.
+    """Find packages of the default source by their names.
 
     \b
     nixeryd search python3

@@ -265,7 +265,7 @@ def _next(steps: Sequence[str]) -> None:
 
 
 def _sudo(targets: Targets) -> str:
-    """Give this very command for root, who has another PATH and another config."""
+    """Return this very command for root, who has another PATH and another config."""
     program = shutil.which(sys.argv[0]) or sys.argv[0]
     command = ["sudo", str(Path(program).absolute()), *sys.argv[1:]]
     usual = Targets()

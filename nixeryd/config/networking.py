@@ -73,5 +73,5 @@ class Upstream(_Table, frozen=True):
 
 
 def place(text: str) -> Path | None:
-    """Give the file that such a setting names, None for none."""
+    """Return the file that such a setting names, None for none."""
     return Path(text).expanduser() if text else None

@@ -30,12 +30,12 @@ def whose(path: Path) -> str | None:
 
 
 def anyone_can_write(path: Path) -> bool:
-    """Tell whether every user of this machine may change a file."""
+    """Return whether every user of this machine may change a file."""
     return bool(path.stat().st_mode & stat.S_IWOTH)
 
 
 def is_strangers(path: Path) -> bool:
-    """Tell whether a file is another user's, and not root's; a missing one is nobody's.
+    """Return whether a file is of another user than root; a missing one is nobody's.
 
     To root, all are ours.
     """

@@ -13,17 +13,17 @@ _APP = "nixeryd"
 
 
 def data_dir() -> Path:
-    """Give the directory of blobs, index and GC roots."""
+    """Return the directory of blobs, index and GC roots."""
     return platformdirs.user_data_path(_APP, appauthor=False)
 
 
 def config_file() -> Path:
-    """Give the place of config.toml, which need not exist."""
+    """Return the place of config.toml, which need not exist."""
     return platformdirs.user_config_path(_APP, appauthor=False) / "config.toml"
 
 
 def runtime_dir(data: Path) -> Path:
-    """Give the directory of the admin socket.
+    """Return the directory of the admin socket.
 
     $XDG_RUNTIME_DIR if the session has one, else the data directory: a daemon
     started by hand or by cron has no session, and its socket must still be
@@ -36,7 +36,7 @@ def runtime_dir(data: Path) -> Path:
 
 
 def nix_dir() -> Path:
-    """Give the directory of resolve.nix and demo/.
+    """Return the directory of resolve.nix and demo/.
 
     In a wheel it lies inside the package; in a checkout (editable install)
     beside it.
@@ -45,7 +45,7 @@ def nix_dir() -> Path:
 
 
 def units_dir() -> Path:
-    """Give the directory of systemd's units; where it is, is as for `nix_dir`."""
+    """Return the directory of systemd's units; where it is, is as for `nix_dir`."""
     return _shipped("_systemd", "contrib/systemd")
 
 

@@ -76,7 +76,7 @@ class Exceptions:
     entries: tuple[str, ...] = ()
 
     def include(self, host: str, port: int) -> bool:
-        """Tell whether `host` (a name or an address) is asked directly."""
+        """Return whether `host` (a name or an address) is asked directly."""
         name = host.lower().rstrip(".").strip("[]")
         address = _address(name)
         if name == "localhost" or name.endswith(".localhost"):
@@ -147,7 +147,7 @@ class Proxies:
     exceptions: Exceptions = Exceptions()
 
     def choose(self, scheme: str, host: str, port: int) -> Proxy | None:
-        """Give the proxy to ask `host` through; None: it is asked directly."""
+        """Return the proxy to ask `host` through; None: it is asked directly."""
         proxy = self.https if scheme == "https" else self.http
         if proxy is None or self.exceptions.include(host, port):
             return None

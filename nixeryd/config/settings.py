@@ -287,7 +287,7 @@ def _read(file: Path | None) -> tuple[str, dict[str, Any]]:
 def from_environment(
     environ: Mapping[str, str],
 ) -> list[tuple[str, tuple[str, ...], object]]:
-    """Give each variable that is set, the setting that it means, and its value."""
+    """Return each variable that is set, the setting that it means, and its value."""
     found: list[tuple[str, tuple[str, ...], object]] = []
     for variable, where in _NIXERY.items():
         if value := environ.get(variable):
@@ -309,7 +309,7 @@ def from_environment(
 def _options(
     table: type[msgspec.Struct], above: tuple[str, ...] = ()
 ) -> list[tuple[tuple[str, ...], object]]:
-    """Give every plain setting with its type; tables of many have no variable."""
+    """Return every plain setting with its type; tables of many have no variable."""
     found: list[tuple[tuple[str, ...], object]] = []
     for field in msgspec.structs.fields(table):
         where = (*above, field.name)

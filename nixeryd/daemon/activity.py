@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 import trio
 
 from nixeryd.api.builds import Build, Failure, Fetch
-from nixeryd.builder.board import Board
+from nixeryd.builder.build_monitor import BuildMonitor
+from nixeryd.builder.build_status import BuildStatus
 from nixeryd.builder.history import History
-from nixeryd.builder.watched import Watched
 from nixeryd.mirror.download import Download
 from nixeryd.mirror.downloads import Downloads
 from nixeryd.runtime.changes import Changes
@@ -19,7 +19,7 @@ class Live:
     def __init__(
         self,
         changes: Changes,
-        board: Board,
+        board: BuildMonitor,
         history: History,
         downloads: Downloads | None = None,
         queued: Callable[[], Iterable[str]] = lambda: (),
@@ -35,7 +35,7 @@ class Live:
     def builds(self) -> list[Build]:
         """List the builds that run, then those that ended lately."""
         found = [*self._board.running(), *self._board.ended()]
-        return [build.told() for build in found]
+        return [build.snapshot() for build in found]
 
     def queued(self) -> tuple[str, ...]:
         """Name the images whose builds wait for their turn."""
@@ -46,7 +46,7 @@ class Live:
         running = self._downloads.running() if self._downloads else []
         return [_told(download) for download in running]
 
-    def build(self, build: str) -> Watched | None:
+    def build(self, build: str) -> BuildStatus | None:
         """Find a build by its id, while it is known."""
         return self._board.find(build)
 
@@ -59,7 +59,7 @@ class Live:
         return self._history.find(build)
 
     def failure_log(self, build: str) -> list[str]:
-        """Give the end of its log."""
+        """Return the end of its log."""
         return self._history.log(build)
 
 

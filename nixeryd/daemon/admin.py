@@ -27,7 +27,7 @@ from nixeryd.cache.eviction import Evictor
 from nixeryd.cache.scrubbing import Scrubber
 from nixeryd.config.origins import flatten
 from nixeryd.daemon.activity import Live
-from nixeryd.daemon.cache_admin import Keeper
+from nixeryd.daemon.cache_admin import CacheAdmin
 from nixeryd.daemon.reload import Reloading
 from nixeryd.images.descriptors import Platform
 from nixeryd.images.digests import Digest
@@ -50,13 +50,13 @@ _Events: TypeAlias = (
 log = structlog.get_logger()
 
 
-class Control:
+class AdminService:
     """Answers the JSON API."""
 
     def __init__(  # noqa: PLR0913, PLR0917  the composition root wires it once
         self,
         live: Live,
-        cache: Keeper,
+        cache: CacheAdmin,
         builder: Builder,
         mirror: Mirror,
         index: Index,
@@ -95,7 +95,7 @@ class Control:
         self._nix = nix
 
     async def status(self) -> Mapping[str, object]:
-        """Give the daemon's state as JSON values."""
+        """Return the daemon's state as JSON values."""
         return {
             "version": __version__,
             "pid": os.getpid(),
@@ -290,7 +290,7 @@ async def _as_json(channel: _Events) -> AsyncGenerator[Mapping[str, object], Non
 
 
 def _doing(run: Run) -> dict[str, object]:
-    told = run.watched.told() if run.watched else None
+    told = run.watched.snapshot() if run.watched else None
     return {
         "phase": told.phase if told else "",
         "builds": msgspec.to_builtins(told.builds if told else Count()),

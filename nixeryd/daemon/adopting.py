@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 
-from nixeryd.builder.build import Workshop
+from nixeryd.builder.build import ImageBuilder
 from nixeryd.builder.builder import Builder
 from nixeryd.cache.eviction import Evictor
 from nixeryd.config.settings import Settings
@@ -25,7 +25,7 @@ from nixeryd.web.peers import Peers
 
 def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
     reloading: Reloading,
-    workshop: Workshop,
+    image_builder: ImageBuilder,
     builder: Builder,
     registry: Registry,
     apps: Collection[Guard],
@@ -49,7 +49,7 @@ def adopt_changes(  # noqa: PLR0913, PLR0917  the composition root wires it once
         registry.nix_prefixes = settings.nix_prefixes
 
     def take_timeout(settings: Settings) -> None:
-        workshop.timeout = settings.nix.timeout
+        image_builder.timeout = settings.nix.timeout
 
     def take_limits(settings: Settings) -> None:
         new = Limits(*settings.nix.limits)
@@ -86,7 +86,7 @@ def _share_cap(reloading: Reloading, evictor: Evictor, storage: Storage) -> None
 
 def adopt_places(  # noqa: PLR0913, PLR0917  the composition root wires it once
     reloading: Reloading,
-    workshop: Workshop,
+    image_builder: ImageBuilder,
     evictor: Evictor,
     mirror: Mirror,
     upstreams: OpenUpstreams,
@@ -107,7 +107,7 @@ def adopt_places(  # noqa: PLR0913, PLR0917  the composition root wires it once
             mirror.use(others)
             change()
             search.use(opened.sources.default)
-            workshop.use_watched(
+            image_builder.use_watched(
                 {name: one.watched for name, one in settings.sources.items()}
             )
 
@@ -115,7 +115,7 @@ def adopt_places(  # noqa: PLR0913, PLR0917  the composition root wires it once
 
     def take_layers(settings: Settings) -> None:
         cache = settings.cache
-        workshop.use_layers(cache.compression, stream=cache.layers == "stream")
+        image_builder.use_layers(cache.compression, stream=cache.layers == "stream")
 
     _share_cap(reloading, evictor, opened.sources.storage)
     reloading.prepare("source", "sources", "upstreams", prepare=prepare_sources)

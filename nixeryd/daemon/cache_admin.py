@@ -12,8 +12,8 @@ from typing import assert_never
 
 import trio
 
+from nixeryd.api.contents import Inside, Why
 from nixeryd.api.images import Checked, Checking, Evicted, ImageDetails, ImageList
-from nixeryd.api.insides import Inside, Why
 from nixeryd.cache import planning
 from nixeryd.cache.archive import Archive
 from nixeryd.cache.catalogue import Catalogue, gone
@@ -32,7 +32,7 @@ from nixeryd.store.names import Kind, Name
 from nixeryd.store.recipe import Recipe
 
 
-class Keeper:
+class CacheAdmin:
     """Answers for the cache; see `web.ports.Cache`."""
 
     def __init__(  # noqa: PLR0913  the composition root wires it once
@@ -120,7 +120,7 @@ class Keeper:
         return verification.run(repair=repair)
 
     async def export(self, name: str) -> Archive:
-        """Give an image's archive."""
+        """Return an image's archive."""
         found = self._find(name)
         whole = self._catalogue.whole(found.manifest)
         blobs = whole.blobs if whole else ()

@@ -12,10 +12,10 @@ import trio
 from nixeryd.config.ownership import whose
 from nixeryd.config.settings import Settings
 from nixeryd.web.listen import ListenError, open_tcp, open_unix
-from nixeryd.web.ports import Door
+from nixeryd.web.ports import ListenerKind
 from nixeryd.web.systemd import adopt_sockets
 
-Listeners: TypeAlias = Mapping[Door, Sequence[trio.SocketListener]]
+Listeners: TypeAlias = Mapping[ListenerKind, Sequence[trio.SocketListener]]
 
 
 @contextmanager
@@ -30,17 +30,17 @@ def open_doors(settings: Settings, admin_socket: Path) -> Iterator[Listeners]:
         for opened in listeners.values():
             for listener in opened:
                 stack.callback(listener.socket.close)
-        for door, addresses, option in (
-            (Door.MAIN, settings.listen, "--listen"),
-            (Door.MIRROR, settings.mirror_listen, "--mirror-listen"),
+        for listener_kind, addresses, option in (
+            (ListenerKind.MAIN, settings.listen, "--listen"),
+            (ListenerKind.MIRROR, settings.mirror_listen, "--mirror-listen"),
         ):
-            if door not in listeners:
-                listeners[door] = open_tcp(
+            if listener_kind not in listeners:
+                listeners[listener_kind] = open_tcp(
                     addresses, allow_remote=settings.allow_remote, option=option
                 )
-                for listener in listeners[door]:
+                for listener in listeners[listener_kind]:
                     stack.callback(listener.socket.close)
-        admin = listeners.setdefault(Door.ADMIN, [])
+        admin = listeners.setdefault(ListenerKind.ADMIN, [])
         if str(admin_socket) not in name_addresses(admin):
             _make_directory(admin_socket.parent)
             admin.append(stack.enter_context(open_unix(admin_socket)))
@@ -61,12 +61,12 @@ def name_addresses(listeners: Sequence[trio.SocketListener]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def own_address(addresses: Mapping[Door, Sequence[str]]) -> str:
+def own_address(addresses: Mapping[ListenerKind, Sequence[str]]) -> str:
     """Name ourselves as in the `docker run` lines that we print."""
-    return addresses[Door.MAIN][0].replace("127.0.0.1", "localhost")
+    return addresses[ListenerKind.MAIN][0].replace("127.0.0.1", "localhost")
 
 
-def own_hosts(addresses: Mapping[Door, Sequence[str]]) -> frozenset[str]:
+def own_hosts(addresses: Mapping[ListenerKind, Sequence[str]]) -> frozenset[str]:
     """Name ourselves as a client may: it says `ns=localhost:5000` for us too."""
     ports = {text.rpartition(":")[2] for found in addresses.values() for text in found}
     hosts = ("localhost", "127.0.0.1", "[::1]")

@@ -24,7 +24,7 @@ from nixeryd.images.routes import (
     Upstream,
     decide,
 )
-from nixeryd.images.served import (
+from nixeryd.images.served_manifests import (
     BlobFile,
     BlobHead,
     Manifest,
@@ -60,7 +60,7 @@ class Registry:
         self.nix_prefixes = nix_prefixes
 
     def stands_in(self, repository: tuple[str, ...], origin: Origin) -> bool:
-        """Tell whether an image of another registry was meant, and is built here."""
+        """Return whether an image of another registry was meant, and is built here."""
         elsewhere = (
             origin.mirror if origin.ns is None else origin.ns not in self._own_hosts
         )
@@ -69,7 +69,7 @@ class Registry:
     async def manifest(
         self, request: ManifestRoute, origin: Origin, patience: Patience
     ) -> Manifest:
-        """Give a manifest, made or fetched if need be."""
+        """Return a manifest, made or fetched if need be."""
         manifest = await self._find_manifest(request, origin, patience)
         self._uses.manifest(manifest.digest)
         return manifest
@@ -90,7 +90,7 @@ class Registry:
     async def blob(
         self, request: BlobRoute, origin: Origin
     ) -> BlobFile | ArrivingBlob | StreamedBlob:
-        """Give a blob, fetched if need be."""
+        """Return a blob, fetched if need be."""
         self._uses.blob(request.digest)
         match self.decide(request.repository, origin):
             case Nix():

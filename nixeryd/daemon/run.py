@@ -19,8 +19,8 @@ from pathlib import Path
 
 import trio
 
-from nixeryd.builder.board import Board
-from nixeryd.builder.build import Workshop
+from nixeryd.builder.build import ImageBuilder
+from nixeryd.builder.build_monitor import BuildMonitor
 from nixeryd.builder.builder import Builder
 from nixeryd.builder.history import History
 from nixeryd.cache.catalogue import Catalogue
@@ -28,9 +28,9 @@ from nixeryd.cache.eviction import Evictor
 from nixeryd.cache.scrubbing import Scrubber
 from nixeryd.config import paths
 from nixeryd.daemon.activity import Live
-from nixeryd.daemon.admin import Control
+from nixeryd.daemon.admin import AdminService
 from nixeryd.daemon.adopting import adopt_changes, adopt_places
-from nixeryd.daemon.cache_admin import Keeper
+from nixeryd.daemon.cache_admin import CacheAdmin
 from nixeryd.daemon.lifecycle import ask_for_time, end_when_idle, open_ending
 from nixeryd.daemon.listeners import name_addresses, open_doors, own_address, own_hosts
 from nixeryd.daemon.registry import Registry
@@ -58,10 +58,10 @@ from nixeryd.store.index import open_index
 from nixeryd.store.recovery import recover
 from nixeryd.store.uses import Uses
 from nixeryd.web.app import create_app
+from nixeryd.web.connection_limit import open_rooms, raise_file_limit
 from nixeryd.web.hosts import Policy
 from nixeryd.web.peers import open_peers
-from nixeryd.web.ports import Door
-from nixeryd.web.room import open_rooms, raise_file_limit
+from nixeryd.web.ports import ListenerKind
 from nixeryd.web.serve import serve
 from nixeryd.web.systemd import notify
 from nixeryd.web.traffic import Traffic
@@ -124,7 +124,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
         offline = Offline(told=settings.offline)
         limits = Limits(*settings.nix.limits)
         nix = await open_nix(offline=offline, limits=limits)
-        workshop = Workshop(
+        image_builder = ImageBuilder(
             nix,
             blobs,
             index,
@@ -139,7 +139,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             settings.nix.popularity,
             places.root / "popularity.json",
             nix,
-            workshop.use_popularity,
+            image_builder.use_popularity,
             read_network(settings),
         )
         popularity.load()
@@ -154,7 +154,10 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             on_gone=lambda digest: roots.release(of_manifest(digest)),
         )
         peers = stack.enter_context(open_peers(settings.user_ids))
-        addresses = {door: name_addresses(found) for door, found in listeners.items()}
+        addresses = {
+            listener_kind: name_addresses(found)
+            for listener_kind, found in listeners.items()
+        }
         async with (
             OpenUpstreams() as upstreams,
             open_ending(reloading.on_signal) as ending,
@@ -164,9 +167,9 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
         ):
             sources = package_sets.sources
             changes = Changes()
-            board, history = Board(changes), History(places.failures)
+            board, history = BuildMonitor(changes), History(places.failures)
             builder = Builder(
-                workshop,
+                image_builder,
                 sources,
                 NamePolicy(
                     default_system=_system(), shell_packages=settings.shell_packages
@@ -198,7 +201,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 own_hosts=own_hosts(addresses),
                 nix_prefixes=settings.nix_prefixes,
             )
-            keeper = Keeper(
+            cache_admin = CacheAdmin(
                 blobs,
                 index,
                 evictor,
@@ -217,7 +220,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
             )
             nursery.start_soon(scrubber.run)
             search = Search(sources.default, nix, _system(), places.root / "search")
-            control = Control(
+            control = AdminService(
                 Live(
                     changes,
                     board,
@@ -227,7 +230,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                         run.image.repository for run in builder.runs() if run.is_queued
                     ],
                 ),
-                keeper,
+                cache_admin,
                 builder,
                 mirror,
                 index,
@@ -240,33 +243,36 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 search=search,
                 popularity=popularity,
                 platform=_platform(),
-                listeners={door.value: found for door, found in addresses.items()},
-                tells_users=lambda: peers[Door.MAIN].tells,
+                listeners={
+                    listener_kind.value: found
+                    for listener_kind, found in addresses.items()
+                },
+                tells_users=lambda: peers[ListenerKind.MAIN].tells,
                 data_dir=places.root,
                 nix=f"{nix.fork} {'.'.join(map(str, nix.version))}",
             )
             apps = {
-                door: create_app(
+                listener_kind: create_app(
                     registry,
                     control,
-                    door,
+                    listener_kind,
                     Policy(frozenset(settings.hosts), settings.allow_remote),
                     hold=settings.hold,
                 )
-                for door in listeners
+                for listener_kind in listeners
             }
             adopt_changes(
                 reloading,
-                workshop,
+                image_builder,
                 builder,
                 registry,
                 apps.values(),
                 limits,
-                peers[Door.MAIN],
+                peers[ListenerKind.MAIN],
             )
             adopt_places(
                 reloading,
-                workshop,
+                image_builder,
                 evictor,
                 mirror,
                 upstreams,
@@ -283,15 +289,15 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 is_busy,
             )
             async with trio.open_nursery() as servers:
-                for door, opened in listeners.items():
+                for listener_kind, opened in listeners.items():
                     servers.start_soon(
                         partial(
                             serve,
-                            traffic.count(apps[door]),
+                            traffic.count(apps[listener_kind]),
                             opened,
                             stop=ending.stop,
-                            room=rooms[door],
-                            peers=peers[door],
+                            room=rooms[listener_kind],
+                            peers=peers[listener_kind],
                         )
                     )
                 notify("READY=1", f"STATUS=Serving {mask(sources.default.place)}")
@@ -299,8 +305,8 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                     Ready(
                         source=sources.default,
                         revision=await sources.default.revision(),
-                        listen=addresses[Door.MAIN],
-                        mirror_listen=addresses.get(Door.MIRROR, ()),
+                        listen=addresses[ListenerKind.MAIN],
+                        mirror_listen=addresses.get(ListenerKind.MIRROR, ()),
                         data_dir=places.root,
                         admin_socket=admin_socket,
                     )
@@ -313,7 +319,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
 
 @asynccontextmanager
 async def _builds_end_first(nursery: trio.Nursery) -> AsyncIterator[trio.Nursery]:
-    """Give a nursery for builds; when they have ended, so does the rest."""
+    """Return a nursery for builds; when they have ended, so does the rest."""
     async with trio.open_nursery() as builds:
         yield builds
         nursery.start_soon(ask_for_time)

@@ -45,7 +45,7 @@ def check_engines(machine: Machine, targets: Targets) -> Iterator[Finding]:
 
 
 def _check_sight(engine: Engine, machine: Machine) -> Iterator[Finding]:
-    """Tell whether thin images run there; a silent engine was told of already."""
+    """Return whether thin images run there; a silent engine was told of already."""
     sight = look(engine, machine)
     match sight.seen:
         case Seen.SEES:

@@ -16,7 +16,7 @@ from nixeryd.config.proxies import DIRECT, parse_proxy
 from nixeryd.config.settings import ConfigError, Settings
 from nixeryd.doctor.findings import Finding, note, ok
 from nixeryd.mirror.sources import open_upstreams
-from nixeryd.upstream import Pace, Upstream, UpstreamError, UpstreamNotFound
+from nixeryd.upstream import RetryPolicy, Upstream, UpstreamError, UpstreamNotFound
 from nixeryd.upstream.trust import is_near
 
 # What decides by which way others are asked, and whom to believe.
@@ -84,7 +84,7 @@ def check_way(
 
 
 def environment_of(pid: int) -> dict[str, str] | None:
-    """Give the environment that a process was started with; None if it is not told.
+    """Return the environment that a process was started with; None if it is not told.
 
     That of another user is not, nor is any where there is no /proc.
     """
@@ -107,7 +107,7 @@ async def check_upstreams(
     found: dict[str, Finding] = {}
     try:
         async with (
-            open_upstreams(settings, Pace(attempts=1), environ) as upstreams,
+            open_upstreams(settings, RetryPolicy(attempts=1), environ) as upstreams,
             trio.open_nursery() as nursery,
         ):
 

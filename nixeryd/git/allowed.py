@@ -87,7 +87,7 @@ class Allowed:
     async def _has(
         self, repository: Repository, refs: dict[str, str], commit: str, *, own: bool
     ) -> bool:
-        """Tell whether the user's refs contain a commit, or else all of them."""
+        """Return whether the user's refs contain a commit, or else all of them."""
         globs = OWN if own else (REMOTE, *self.more)
         objects = {refs[ref] for ref in refs if ref.startswith(OWN) is own}
         revisions = [f"--glob={glob}" for glob in globs]

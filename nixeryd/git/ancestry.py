@@ -47,7 +47,7 @@ class Ancestry:
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
     async def has(self, directory: Path, tips: Tips, commit: str) -> bool:
-        """Tell whether a commit is one of the tips, or in the history of one.
+        """Return whether a commit is one of the tips, or in the history of one.
 
         Raises `GitFailed` if that cannot be told, or takes more than a minute.
         """
@@ -77,7 +77,7 @@ class Ancestry:
 
 
 async def _all_in(directory: Path, tips: Tips, commits: Iterable[str]) -> bool:
-    """Tell whether all commits are in the history; what is gone is not."""
+    """Return whether all commits are in the history; what is gone is not."""
     wanted = ("rev-list", "--max-count=1", *commits)
     with trio.move_on_after(PATIENCE):
         try:

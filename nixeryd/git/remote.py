@@ -164,7 +164,7 @@ class Remote:
             return proven or await self._find(commit)
 
     async def known(self, ref: str) -> str | None:
-        """Give the commit that a ref meant when it was last asked for."""
+        """Return the commit that a ref meant when it was last asked for."""
         if not await trio.Path(self.directory).exists():
             return None
         return await self._last_seen.read(ref)
@@ -233,7 +233,7 @@ class Remote:
         return commit
 
     async def _keeps(self, commit: str) -> bool:
-        """Tell whether the commit is here, under a name that keeps it here."""
+        """Return whether the commit is here, under a name that keeps it here."""
         ref = f"{_OURS}{commit}"
         try:
             await git(self.directory, "rev-parse", "--verify", "--quiet", ref)

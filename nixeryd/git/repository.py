@@ -137,7 +137,7 @@ def refs_of_tag(tag: str, refs: Iterable[str]) -> list[str]:
 
 
 def is_commit(ref: str) -> bool:
-    """Tell whether this can be a commit's digits; fewer are rather a mistake."""
+    """Return whether this can be a commit's digits; fewer are rather a mistake."""
     return _DIGITS.fullmatch(ref) is not None
 
 

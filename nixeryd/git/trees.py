@@ -35,7 +35,7 @@ class _Content:
     commit: str
 
     def is_of(self, other: "_Content") -> bool:
-        """Tell whether both are commits of one repository."""
+        """Return whether both are commits of one repository."""
         return (self.git_dir, self.name) == (other.git_dir, other.name)
 
 
@@ -66,7 +66,7 @@ class Trees:
         self.on_change: Callable[[], None] = lambda: None
 
     def is_reading(self, git_dir: Path) -> bool:
-        """Tell whether a commit of this repository is held."""
+        """Return whether a commit of this repository is held."""
         return any(
             slot.users and slot.wanted is not None and slot.wanted.git_dir == git_dir
             for slot in self._slots
@@ -90,7 +90,7 @@ class Trees:
 
     @asynccontextmanager
     async def hold(self, repository: Repository, commit: str) -> AsyncIterator[Path]:
-        """Give the directory of a commit's files; they stay while it is held.
+        """Return the directory of a commit's files; they stay while it is held.
 
         All who hold one commit share it. Waits if all slots are held. Raises
         `GitFailed` if the repository lacks the commit or a part of it.
@@ -120,7 +120,7 @@ class Trees:
         return slot
 
     def _choose(self, content: _Content, near: _Content | None) -> _Slot | None:
-        """Give the slot to use; no await, so nobody takes it meanwhile."""
+        """Return the slot to use; no await, so nobody takes it meanwhile."""
         for slot in self._slots:
             if slot.wanted == content:
                 return slot

@@ -22,7 +22,7 @@ _SUBMODULES = "--ignore-submodules=dirty"
 
 
 async def matches(repository: Repository, commit: str) -> bool:
-    """Tell whether the tracked files are those of a commit, byte for byte.
+    """Return whether the tracked files are those of a commit, byte for byte.
 
     A file whose times differ is read. Raises `GitFailed` if git cannot tell.
     """

@@ -16,11 +16,11 @@ from nixeryd.images.logins import mask_all
 class NixerydError(Exception):
     """Root of all errors that a person can act on; str() is one clear message.
 
-    No secret that a URL may hold is in it (`mask`). One that `is_passing` may be over
+    No secret that a URL may hold is in it (`mask`). One that `is_transient` may be over
     any moment, though its source is the same.
     """
 
-    is_passing: ClassVar[bool] = False
+    is_transient: ClassVar[bool] = False
 
     def __init__(self, *words: object) -> None:
         super().__init__(*map(mask_all, words))

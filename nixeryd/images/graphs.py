@@ -15,7 +15,7 @@ Successors = Sequence[Sequence[int]]
 
 
 def immediate_dominators(successors: Successors, root: int) -> list[int]:
-    """Give each node's immediate dominator: the last that every way to it passes.
+    """Return each node's immediate dominator: the last that every way to it passes.
 
     The root's is the root itself; a node that cannot be reached has UNREACHABLE.
 

@@ -66,7 +66,7 @@ def default_environment(*, has_certificates: bool) -> dict[str, str]:
 
 
 def layer_media_type(compression: str) -> str:
-    """Give the media type for `none`, `gzip` or `zstd`; ValueError for others."""
+    """Return the media type for `none`, `gzip` or `zstd`; ValueError for others."""
     try:
         return _LAYER_TYPES[compression]
     except KeyError:

@@ -72,7 +72,7 @@ def parse_reference(text: str) -> Digest | str:
 
 
 def spells_component(text: str) -> bool:
-    """Tell whether this can be a component of a repository name."""
+    """Return whether this can be a component of a repository name."""
     return _COMPONENT.fullmatch(text) is not None
 
 
@@ -243,7 +243,7 @@ def thinned(components: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_thin(repository: str) -> bool:
-    """Tell whether this names a thin image."""
+    """Return whether this names a thin image."""
     components = tuple(repository.split("/"))
     return thinned(components) == components
 

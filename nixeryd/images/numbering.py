@@ -19,7 +19,7 @@ class Numbering:
         self._numbers = {digest: n for n, digest in enumerate(self._digests) if digest}
 
     def number(self, digest: str) -> int:
-        """Give the number of a digest."""
+        """Return the number of a digest."""
         number = self._numbers.get(digest)
         if number is None:
             number = self._numbers[digest] = len(self._digests)
@@ -27,11 +27,11 @@ class Numbering:
         return number
 
     def digest(self, number: int) -> str:
-        """Give the digest that has this number."""
+        """Return the digest that has this number."""
         return self._digests[number]
 
     def digests(self, numbers: Iterable[int]) -> list[str]:
-        """Give the digests that have these numbers."""
+        """Return the digests that have these numbers."""
         digests = self._digests
         return [digests[number] for number in numbers]
 

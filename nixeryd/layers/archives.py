@@ -33,7 +33,7 @@ class Exported:
 
 
 def plan_archive(image: Exported) -> tuple[Piece, ...]:
-    """Give all pieces of the archive, in order."""
+    """Return all pieces of the archive, in order."""
     return tuple(_pieces(image))
 
 

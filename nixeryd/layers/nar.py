@@ -34,7 +34,7 @@ _ENTRY: Final = _tokens("entry", "(", "name", "node", ")")
 
 
 def size_of(entry: Entry, *, is_root: bool) -> int:
-    """Give the bytes that an entry adds to a NAR; the root has no name in it."""
+    """Return the bytes that an entry adds to a NAR; the root has no name in it."""
     size = _size_of_node(entry)
     if is_root:
         return size

@@ -60,7 +60,7 @@ TICK: Final = 20_000_000  # nanoseconds; a file's clock is behind by less
 
 
 def is_unchanged(changed: int, sealed: int, now: int) -> bool:
-    """Tell whether a file is as it was at `sealed`; `changed` is its ctime.
+    """Return whether a file is as it was at `sealed`; `changed` is its ctime.
 
     All in nanoseconds since the epoch. A ctime is set by the clock alone, whatever
     changes: so the file changed between the two, or not. Of a clock that was put
@@ -160,7 +160,7 @@ class Table:
     places: tuple[int, ...]
 
     def sections(self, part: range) -> Iterator[tuple[range, int]]:
-        """Give the sections that `part` of the tar lies in.
+        """Return the sections that `part` of the tar lies in.
 
         Each by its place in the recipe, and where in the tar it begins.
         """
@@ -180,7 +180,7 @@ def read_table(data: bytes) -> Table:
 
 
 def cut(section: bytes, start: int, part: range) -> Iterator[Piece]:
-    """Give what of `part` of the tar is in a section that begins at `start`.
+    """Return what of `part` of the tar is in a section that begins at `start`.
 
     Raises `UnreadableRecipe`.
     """

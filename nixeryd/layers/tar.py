@@ -75,7 +75,7 @@ def header(entry: Entry) -> bytes:
 
 
 def padding(size: int) -> bytes:
-    """Give the zeros that fill up the last block of `size` bytes of content."""
+    """Return the zeros that fill up the last block of `size` bytes of content."""
     return _ZEROS[: -size % BLOCK]
 
 
@@ -155,7 +155,7 @@ def _block(  # noqa: PLR0913, PLR0917  the header's fields, in their order
 
 @lru_cache(maxsize=256)
 def _constants(mode: int, typeflag: str) -> tuple[bytes, bytes, int]:
-    """Give mode and owner, the typeflag, and the checksum of all constant bytes.
+    """Return mode and owner, the typeflag, and the checksum of all constant bytes.
 
     The checksum is taken with its own eight bytes as spaces.
     """

@@ -40,7 +40,7 @@ _MAX_LABEL: Final = 4096
 def layer_entries(
     paths: Iterable[str], forest: Sequence[Entry], is_directory: Callable[[str], bool]
 ) -> tuple[Entry, ...]:
-    """Give the entries of the layer by name, parents first.
+    """Return the entries of the layer by name, parents first.
 
     `is_directory` is asked about each store path, and follows links: what a link
     leads to is what gets mounted.
@@ -61,7 +61,7 @@ def layer_entries(
 
 
 def annotations(closure: str, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Give the layer's annotations; `closure` is the store directory of the list.
+    """Return the layer's annotations; `closure` is the store directory of the list.
 
     ValueError if one is too long for containerd, which refuses the image then.
     """
@@ -75,7 +75,7 @@ def annotations(closure: str, paths: Iterable[str]) -> tuple[tuple[str, str], ..
 
 
 def list_archive(paths: Iterable[str]) -> bytes:
-    """Give a tar archive of one file that lists store paths, one on a line."""
+    """Return a tar archive of one file that lists store paths, one on a line."""
     text = "".join(f"{path}\n" for path in sorted(paths)).encode()
     entry = Entry(LIST_NAME, Kind.FILE, 0o444, size=len(text))
     return tar.header(entry) + text + tar.padding(len(text)) + tar.TRAILER

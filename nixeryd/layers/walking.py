@@ -15,7 +15,7 @@ class PackingError(NixerydError):
 class StorePathLost(PackingError):  # noqa: N818  what happened, not what it is
     """A store path is not what Nix built; it may have been collected meanwhile."""
 
-    is_passing = True
+    is_transient = True
 
     def __init__(self, path: str, why: str) -> None:
         name = "/".join(path.split("/")[:4])
@@ -27,7 +27,7 @@ class StorePathLost(PackingError):  # noqa: N818  what happened, not what it is
 
 
 def parents(paths: Iterable[str]) -> list[tar.Entry]:
-    """Give the directories above the store paths, /nix and /nix/store."""
+    """Return the directories above the store paths, /nix and /nix/store."""
     above = {
         path[:end] for path in paths for end in range(len(path)) if path[end] == "/"
     }
@@ -39,7 +39,7 @@ def parents(paths: Iterable[str]) -> list[tar.Entry]:
 
 
 def walk(path: str) -> Iterator[tuple[tar.Entry, str]]:
-    """Give every entry of a store path, parents first, siblings by name."""
+    """Return every entry of a store path, parents first, siblings by name."""
     try:
         status = os.lstat(path)
     except OSError as error:

@@ -17,7 +17,7 @@ import trio
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 
 
 class Download:
@@ -30,7 +30,7 @@ class Download:
 
     def __init__(
         self,
-        place: Place,
+        place: UpstreamRepository,
         digest: Digest,
         on_news: Callable[[], None] = lambda: None,
     ) -> None:
@@ -204,7 +204,7 @@ class _Reader:
         self._part = part
 
     async def arrive(self) -> range:
-        """Give the place in `fd` of the next bytes; empty at the end of the part."""
+        """Return the place in `fd` of the next bytes; empty at the end of the part."""
         part = self._part
         if part:
             end = min(await self._download.wait_for(part.start), part.stop)

@@ -19,19 +19,19 @@ import trio
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
-from nixeryd.images.served import FilePath
+from nixeryd.images.served_manifests import FilePath
 from nixeryd.mirror.download import Download
 from nixeryd.mirror.errors import is_missing
 from nixeryd.mirror.pieces import BUFFERED, Pieces
 from nixeryd.runtime.flight import Stopping
 from nixeryd.runtime.metrics import UPSTREAM_BYTES
 from nixeryd.store.blobs import Blobs
-from nixeryd.store.mirrored import Mirrored, Place
+from nixeryd.store.mirrored import Mirrored, UpstreamRepository
 from nixeryd.store.publishing import publish
 from nixeryd.store.staged import Staged
 from nixeryd.upstream import (
     BlobStream,
-    Pace,
+    RetryPolicy,
     Upstream,
     UpstreamBroken,
     UpstreamUnreachable,
@@ -45,7 +45,7 @@ E = TypeVar("E", bound=Exception)
 log = structlog.get_logger()
 
 # A laptop's network may be away for a moment: waits of 0.5 to 10 seconds.
-RESUMING = Pace(attempts=6, first_wait=0.5)
+RESUMING = RetryPolicy(attempts=6, first_wait=0.5)
 # Bytes that must come for a connection to count as one that worked.
 _PROGRESS = 1 << 20
 # Bytes of a blob whose size is not told, as it is by all known registries.
@@ -60,12 +60,12 @@ class Downloads:
         blobs: Blobs,
         mirrored: Mirrored,
         nursery: trio.Nursery,
-        pace: Pace = RESUMING,
+        retry_policy: RetryPolicy = RESUMING,
     ) -> None:
         self._blobs = blobs
         self._mirrored = mirrored
         self._nursery = nursery
-        self._pace = pace
+        self._retry_policy = retry_policy
         self._running: dict[tuple[str, Digest], Download] = {}
         self.on_news: Callable[[], None] = lambda: None
         # Hashing takes a core: more at once would only share it.
@@ -82,7 +82,9 @@ class Downloads:
         """Find the download of this blob from this upstream, if it is under way."""
         return self._running.get((upstream.name, digest))
 
-    def start(self, upstream: Upstream, place: Place, digest: Digest) -> Download:
+    def start(
+        self, upstream: Upstream, place: UpstreamRepository, digest: Digest
+    ) -> Download:
         """Join the download of this blob from this upstream, or start it."""
         download = self.find(upstream, digest)
         if download is None:
@@ -243,7 +245,7 @@ class Downloads:
                 )
             else:
                 return
-            await self._pace.sleep(wait)
+            await self._retry_policy.sleep(wait)
 
     def _check_end(self, upstream: Upstream, download: Download, received: int) -> None:
         """Break off what goes on after its end, or has none."""
@@ -259,7 +261,7 @@ class Downloads:
 
     def _wait(self, error: UpstreamUnreachable, failures: int) -> float:
         error.transient = True  # a new connection is a new chance
-        wait = self._pace.wait_after(error, failures)
+        wait = self._retry_policy.wait_after(error, failures)
         if wait is None:
             raise error
         return wait

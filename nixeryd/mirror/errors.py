@@ -22,7 +22,7 @@ def denied(what: object, reason: str) -> RegistryError:
 
 
 def is_missing(error: NixerydError) -> bool:
-    """Tell whether the upstream says that it is not there, or not for us."""
+    """Return whether the upstream says that it is not there, or not for us."""
     return isinstance(error, UpstreamError) and isinstance(answer_of(error), Missing)
 
 

@@ -32,12 +32,12 @@ from nixeryd.images.freshness import (
     decide,
     decide_by_digest,
 )
-from nixeryd.images.served import Manifest
+from nixeryd.images.served_manifests import Manifest
 from nixeryd.mirror.errors import denied, is_missing, refusal, unavailable
 from nixeryd.runtime.flight import Flights
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index, StoredManifest
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 from nixeryd.store.publishing import publish
 from nixeryd.upstream import FetchedManifest, Upstream, UpstreamError, answer_of
 
@@ -53,7 +53,7 @@ REMEMBERED = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    place: Place
+    place: UpstreamRepository
     reference: Digest | str
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Manifests:
         self._failures: dict[_Question, tuple[float, Failed]] = {}
 
     async def get(
-        self, upstream: Upstream, place: Place, reference: Digest | str
+        self, upstream: Upstream, place: UpstreamRepository, reference: Digest | str
     ) -> Manifest:
         """Return a manifest, from the upstream if need be.
 
@@ -141,7 +141,7 @@ class Manifests:
     async def _checked(
         self, upstream: Upstream, question: _Question, entry: Entry | None
     ) -> Manifest:
-        """Give the manifest of a tag that has to be checked, or fetched."""
+        """Return the manifest of a tag that has to be checked, or fetched."""
         until, failed = self._failures.get(question, (0.0, None))
         if failed is not None and trio.current_time() < until:
             return self._fall_back(question, entry, failed)
@@ -168,7 +168,7 @@ class Manifests:
                 if isinstance(error, UpstreamError)
                 else Failed(str(error))
             )
-            if isinstance(answer, Failed) and not error.is_passing:
+            if isinstance(answer, Failed) and not error.is_transient:
                 self._remember(question, answer)
             return self._fall_back(question, entry, answer)
         self._failures.pop(question, None)
@@ -197,7 +197,7 @@ class Manifests:
             await self._keep(place, fetched)
             return fetched.digest
 
-    async def _keep(self, place: Place, fetched: FetchedManifest) -> None:
+    async def _keep(self, place: UpstreamRepository, fetched: FetchedManifest) -> None:
         """Store a manifest as it came; nothing if its parts cannot be read."""
         named = read_descriptors(fetched.body, fetched.media_type)
         parts = named.blobs if isinstance(named, Image) else named.manifests
@@ -254,14 +254,14 @@ class Manifests:
             stored.body, stored.digest, stored.media_type, served.age, served.warning
         )
 
-    def _entry(self, place: Place, tag: str) -> Entry | None:
+    def _entry(self, place: UpstreamRepository, tag: str) -> Entry | None:
         """Find what is known of a tag, unless its manifest is here no more."""
         entry = self._index.mirrored.tag(place, tag)
         if entry is None or self._stored(place, entry.digest) is None:
             return None
         return entry
 
-    def _stored(self, place: Place, digest: Digest) -> Manifest | None:
+    def _stored(self, place: UpstreamRepository, digest: Digest) -> Manifest | None:
         """Find what may be served as this place's."""
         known = self._index.manifest(digest)
         body = None if known is None else self._blobs.read(digest)

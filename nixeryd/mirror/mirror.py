@@ -15,7 +15,7 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.referrers import Referrers
 from nixeryd.images.routes import Upstream as Route
-from nixeryd.images.served import BlobFile, BlobHead, Manifest, TagList
+from nixeryd.images.served_manifests import BlobFile, BlobHead, Manifest, TagList
 from nixeryd.mirror.download import ArrivingBlob, Download
 from nixeryd.mirror.downloads import RESUMING, Downloads
 from nixeryd.mirror.errors import denied, refusal
@@ -26,8 +26,8 @@ from nixeryd.mirror.tags import Tags
 from nixeryd.runtime.offline import Offline
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.index import Index
-from nixeryd.store.mirrored import Place
-from nixeryd.upstream import Pace, Upstream
+from nixeryd.store.mirrored import UpstreamRepository
+from nixeryd.upstream import RetryPolicy, Upstream
 from nixeryd.upstream.trust import is_near
 
 log = structlog.get_logger()
@@ -52,7 +52,7 @@ class Mirror:
         *,
         ttl: float,
         offline: Offline,
-        resuming: Pace = RESUMING,
+        resuming: RetryPolicy = RESUMING,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.use(upstreams)
@@ -178,19 +178,21 @@ class Mirror:
     def _is_offline(self, host: str) -> bool:
         return self.offline.told if host in self._near else self.offline.on
 
-    def _refuse_offline(self, place: Place, digest: Digest) -> None:
+    def _refuse_offline(self, place: UpstreamRepository, digest: Digest) -> None:
         if self._is_offline(place.upstream):
             raise denied(
                 f"{place}@{digest}",
                 "nixeryd is offline, and this was never pulled before",
             )
 
-    def _find(self, route: Route) -> tuple[Upstream, Place]:
+    def _find(self, route: Route) -> tuple[Upstream, UpstreamRepository]:
         return (
             self._upstreams.clients[route.host].behind(route.via),
-            Place(route.host, route.repository),
+            UpstreamRepository(route.host, route.repository),
         )
 
 
-def _refusal(place: Place, digest: Digest, error: NixerydError) -> RegistryError:
+def _refusal(
+    place: UpstreamRepository, digest: Digest, error: NixerydError
+) -> RegistryError:
     return refusal(f"{place}@{digest}", error, ErrorCode.BLOB_UNKNOWN)

@@ -25,7 +25,7 @@ from nixeryd.images.descriptors import (
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.routes import Upstream as Route
-from nixeryd.images.served import Manifest
+from nixeryd.images.served_manifests import Manifest
 from nixeryd.mirror.download import Download
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.progress import Blob, Done, Event, Failed, Phase, Warned

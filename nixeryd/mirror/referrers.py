@@ -18,7 +18,7 @@ from nixeryd.images.referrers import Referrers, read_referrers, render_referrers
 from nixeryd.mirror.errors import denied, is_missing
 from nixeryd.runtime.flight import Flights
 from nixeryd.store.lists import Lists
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 from nixeryd.upstream import Upstream, UpstreamError
 
 log = structlog.get_logger()
@@ -44,9 +44,13 @@ class ReferrersOf:
     ) -> None:
         self._lists = lists
         self._is_offline = is_offline
-        self._flights: Flights[tuple[Place, Digest], Referrers] = Flights(nursery)
+        self._flights: Flights[tuple[UpstreamRepository, Digest], Referrers] = Flights(
+            nursery
+        )
 
-    async def get(self, upstream: Upstream, place: Place, digest: Digest) -> Referrers:
+    async def get(
+        self, upstream: Upstream, place: UpstreamRepository, digest: Digest
+    ) -> Referrers:
         """List what refers to a manifest.
 
         Raises MANIFEST_UNKNOWN (404) if the upstream does not know of such things,
@@ -74,7 +78,7 @@ class ReferrersOf:
         return Referrers(items, warning=f"an earlier list of referrers: {reason}")
 
     async def _fetch(
-        self, upstream: Upstream, place: Place, digest: Digest
+        self, upstream: Upstream, place: UpstreamRepository, digest: Digest
     ) -> Referrers:
         try:
             items = await upstream.referrers(place.repository, digest)
@@ -88,7 +92,7 @@ class ReferrersOf:
         self._keep(place, digest, render_referrers(items).decode())
         return Referrers(items)
 
-    def _keep(self, place: Place, digest: Digest, text: str) -> None:
+    def _keep(self, place: UpstreamRepository, digest: Digest, text: str) -> None:
         try:
             self._lists.keep(place, digest, text)
         except NixerydError as error:  # it is only not kept
@@ -97,7 +101,7 @@ class ReferrersOf:
             )
 
 
-def _unknown(place: Place, digest: Digest, reason: str) -> RegistryError:
+def _unknown(place: UpstreamRepository, digest: Digest, reason: str) -> RegistryError:
     return RegistryError(
         ErrorCode.MANIFEST_UNKNOWN, f"the referrers of {place}@{digest}: {reason}"
     )

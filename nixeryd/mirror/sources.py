@@ -12,7 +12,7 @@ from nixeryd.config.settings import ConfigError, Settings
 from nixeryd.upstream import (
     LoginSource,
     Outgoing,
-    Pace,
+    RetryPolicy,
     Upstream,
     anonymous,
     docker_login,
@@ -45,7 +45,7 @@ def read_network(
 @asynccontextmanager
 async def open_upstreams(
     settings: Settings,
-    pace: Pace | None = None,
+    retry_policy: RetryPolicy | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[Upstreams]:
     """Open a client for each upstream.
@@ -54,7 +54,7 @@ async def open_upstreams(
         ConfigError: an address that is none, or a file that cannot be read.
 
     """
-    async with OpenUpstreams(pace, environ) as opened:
+    async with OpenUpstreams(retry_policy, environ) as opened:
         yield await opened.open(settings)
 
 
@@ -66,9 +66,11 @@ class OpenUpstreams:
     """
 
     def __init__(
-        self, pace: Pace | None = None, environ: Mapping[str, str] = os.environ
+        self,
+        retry_policy: RetryPolicy | None = None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self._pace = pace
+        self._retry_policy = retry_policy
         self._environ = environ
         # Nobody else's, so that a loop through other mirrors is known for what it is.
         self._via = f"nixeryd-{secrets.token_hex(4)}"
@@ -83,13 +85,15 @@ class OpenUpstreams:
 
     async def open(self, settings: Settings) -> Upstreams:
         """Return the clients that settings mean; ConfigError, as `open_upstreams`."""
-        pace = self._pace or Pace(attempts=1 + settings.network.retries)
+        retry_policy = self._retry_policy or RetryPolicy(
+            attempts=1 + settings.network.retries
+        )
         outgoing = read_network(settings, self._environ)
         clients = {}
         for name, upstream in settings.all_upstreams.items():
             client = self._known.get((name, upstream))
             if client is None:
-                opened = _open(name, upstream, outgoing, pace, self._via)
+                opened = _open(name, upstream, outgoing, retry_policy, self._via)
                 try:
                     client = await self._stack.enter_async_context(opened)
                 except ValueError as error:
@@ -101,7 +105,11 @@ class OpenUpstreams:
 
 @asynccontextmanager
 async def _open(
-    name: str, settings: UpstreamSettings, outgoing: Outgoing, pace: Pace, via: str
+    name: str,
+    settings: UpstreamSettings,
+    outgoing: Outgoing,
+    retry_policy: RetryPolicy,
+    via: str,
 ) -> AsyncIterator[Upstream]:
     contexts = load_contexts(
         ca=place(settings.ca),
@@ -114,7 +122,7 @@ async def _open(
         settings.url,
         login=_login(name, settings),
         via=via,
-        pace=pace,
+        retry_policy=retry_policy,
         outgoing=outgoing,
         contexts=contexts,
     ) as client:

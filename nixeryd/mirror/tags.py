@@ -14,11 +14,11 @@ import structlog
 import trio
 
 from nixeryd.images.errors import ErrorCode, NixerydError
-from nixeryd.images.served import TagList
+from nixeryd.images.served_manifests import TagList
 from nixeryd.mirror.errors import denied, is_missing, refusal
 from nixeryd.runtime.flight import Flights
 from nixeryd.store.index import Index
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 from nixeryd.upstream import (
     Upstream,
     UpstreamBroken,
@@ -52,10 +52,12 @@ class Tags:
     ) -> None:
         self._index = index
         self._is_offline = is_offline
-        self._flights: Flights[Place, TagList] = Flights(nursery)
-        self._listed: dict[Place, float] = {}  # on trio's clock
+        self._flights: Flights[UpstreamRepository, TagList] = Flights(nursery)
+        self._listed: dict[UpstreamRepository, float] = {}  # on trio's clock
 
-    async def get(self, upstream: Upstream, place: Place, last: str | None) -> TagList:
+    async def get(
+        self, upstream: Upstream, place: UpstreamRepository, last: str | None
+    ) -> TagList:
         """List all tags; `last`: the client goes on after this one.
 
         Raises NAME_UNKNOWN (404) if there are none, DENIED if they cannot be had now.
@@ -80,7 +82,7 @@ class Tags:
         what = "an earlier list of tags" if stored else "only the tags pulled so far"
         return TagList(fallback, warning=f"{what}: {reason}")
 
-    async def _fetch(self, upstream: Upstream, place: Place) -> TagList:
+    async def _fetch(self, upstream: Upstream, place: UpstreamRepository) -> TagList:
         try:
             with trio.move_on_after(WHOLE):
                 names = await _all_pages(upstream, place)
@@ -94,7 +96,7 @@ class Tags:
             tell("upstream gave no tags", source=str(place), error=str(error))
             raise
 
-    def _keep(self, place: Place, names: tuple[str, ...]) -> None:
+    def _keep(self, place: UpstreamRepository, names: tuple[str, ...]) -> None:
         now = trio.current_time()
         self._listed = {
             other: when for other, when in self._listed.items() if now - when < FRESH
@@ -107,17 +109,17 @@ class Tags:
         else:
             self._listed[place] = now
 
-    def _is_fresh(self, place: Place) -> bool:
+    def _is_fresh(self, place: UpstreamRepository) -> bool:
         when = self._listed.get(place)
         return when is not None and trio.current_time() - when < FRESH
 
-    def _stored(self, place: Place) -> tuple[str, ...] | None:
+    def _stored(self, place: UpstreamRepository) -> tuple[str, ...] | None:
         items = self._index.lists.find(place)
         if items is None:
             return None
         return msgspec.json.decode(items, type=tuple[str, ...])
 
-    def _pulled(self, place: Place) -> tuple[str, ...]:
+    def _pulled(self, place: UpstreamRepository) -> tuple[str, ...]:
         return tuple(
             tag
             for where, tag, entry in self._index.mirrored.tags()
@@ -125,7 +127,7 @@ class Tags:
         )
 
 
-async def _all_pages(upstream: Upstream, place: Place) -> tuple[str, ...]:
+async def _all_pages(upstream: Upstream, place: UpstreamRepository) -> tuple[str, ...]:
     page = await upstream.tags(place.repository)
     names = dict.fromkeys(page.names)
     while page.next_last is not None:

@@ -21,7 +21,7 @@ _CACHE_INFO = "/nix-cache-info"
 class CacheFailed(RegistryError):  # noqa: N818  the interface's name
     """A binary cache did not give what it should: 403, whose message clients show."""
 
-    is_passing = True
+    is_transient = True
 
     def __init__(self, cache: str, reason: str, *, arrived: int = 0) -> None:
         kept = (
@@ -42,7 +42,7 @@ class CacheFailed(RegistryError):  # noqa: N818  the interface's name
 class TooMuchToBuild(RegistryError):  # noqa: N818  the interface's name
     """More derivations would be built than `nix.build_limit` allows: 403."""
 
-    is_passing = True
+    is_transient = True
 
     def __init__(self, builds: int, limit: int, why: str = "") -> None:
         number = f"{builds} derivations" if builds > 1 else "one derivation"
@@ -58,7 +58,7 @@ class TooMuchToBuild(RegistryError):  # noqa: N818  the interface's name
 class StoreFull(NixerydError):  # noqa: N818  what happened, not what it is
     """The store has no room for what comes from a cache."""
 
-    is_passing = True
+    is_transient = True
 
 
 class Caches:

@@ -24,14 +24,14 @@ _USUAL_PLACES = (
 
 
 def is_checkout(directory: Path) -> bool:
-    """Tell whether this looks like nixpkgs, by two files that it always has."""
+    """Return whether this looks like nixpkgs, by two files that it always has."""
     return (directory / "default.nix").is_file() and (
         directory / "pkgs" / "top-level"
     ).is_dir()
 
 
 async def find_checkout(nix: Nix, here: Path) -> Path | None:
-    """Give the checkout that a developer who stands in `here` means, if any."""
+    """Return the checkout that a developer who stands in `here` means, if any."""
     for directory in (here, *here.parents):
         if is_checkout(directory):
             return directory

@@ -21,7 +21,7 @@ from nixeryd.nix.storedb import read_closure
 
 
 async def query_closure(nix: Nix, roots: Sequence[str]) -> Closure:
-    """Give the closure of store paths that are valid; raises `NixerydError`."""
+    """Return the closure of store paths that are valid; raises `NixerydError`."""
     if not roots:
         return {}
     if not nix.is_remote:
@@ -32,7 +32,7 @@ async def query_closure(nix: Nix, roots: Sequence[str]) -> Closure:
 
 
 async def query_store(nix: Nix) -> list[PathInfo]:
-    """Give all valid paths of the store, derivations too; raises `NixerydError`."""
+    """Return all valid paths of the store, derivations too; raises `NixerydError`."""
     return list((await _query(nix, "the store", ["--all"])).values())
 
 

@@ -21,7 +21,7 @@ ROOT = "closure"
 async def list_closure(
     nix: Nix, outputs: Sequence[str], archive: bytes, roots: Path
 ) -> str:
-    """Give the store directory that lists a closure, rooted in directory `roots`.
+    """Return the store directory that lists a closure, rooted in directory `roots`.
 
     `outputs` are store paths that lead to all of the closure, and `archive` is
     `images.thin.list_archive` of it. Raises `NixerydError`.

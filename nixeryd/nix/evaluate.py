@@ -76,6 +76,20 @@ class PackagesNotFound(RegistryError):  # noqa: N818  the interface's name
         self.names = tuple(names)
 
 
+# What builtins.typeOf calls it, and what people do.
+_KINDS = {
+    "bool": "a boolean",
+    "float": "a number",
+    "int": "a number",
+    "lambda": "a function",
+    "list": "a list",
+    "null": "null",
+    "path": "a path",
+    "set": "a set of packages",
+    "string": "a string",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Problem:
     name: str
@@ -195,8 +209,8 @@ async def _why_missing(
     name: str, answer: dict[str, Any], nested: Callable[[], Awaitable[list[str]]]
 ) -> str:
     if answer["status"] == "not-a-derivation":
-        kind = {"lambda": "function", "set": "set of packages"}
-        return f"{name} is no package but a {kind.get(answer['type'], answer['type'])}"
+        kind = _KINDS.get(answer["type"], answer["type"])
+        return f"{name} is not a package but {kind}"
     path, siblings = answer["path"], answer["siblings"]
     inner = [] if path or not set(NESTED) & set(siblings) else await nested()
     # 25,000 names take a moment, and others are being served.

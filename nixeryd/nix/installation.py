@@ -54,7 +54,7 @@ NO_DAEMON = (
 
 
 def find_nix() -> Path:
-    """Give the directory that holds `nix`; raises `NixerydError`."""
+    """Return the directory that holds `nix`; raises `NixerydError`."""
     places = [os.environ.get("PATH", ""), *map(os.path.expanduser, _USUAL_PLACES)]
     found = shutil.which("nix", path=os.pathsep.join(places))
     if found is None:
@@ -108,7 +108,7 @@ async def open_nix(
 
 
 async def can_sandbox() -> bool:
-    """Tell whether a build without users of its own can have its sandbox.
+    """Return whether a build without users of its own can have its sandbox.
 
     It needs a user namespace, which a plain chroot and some containers refuse.
     """
@@ -133,7 +133,7 @@ def parse_version(said: str) -> tuple[str, tuple[int, ...]]:
 
 
 def may_use_store(user_id: int, environment: Mapping[str, str]) -> bool:
-    """Tell whether this user reaches a store: their own, or by the Nix daemon.
+    """Return whether this user reaches a store: their own, or by the Nix daemon.
 
     Without this look Nix would take a private store in the home directory, whose
     files are not where their names say.
@@ -148,7 +148,7 @@ def may_use_store(user_id: int, environment: Mapping[str, str]) -> bool:
 
 
 def builds_have_users(user_id: int, environment: Mapping[str, str]) -> bool:
-    """Tell whether a build would find the users it wants to run as.
+    """Return whether a build would find the users it wants to run as.
 
     Only root with the local store builds by itself; everybody else asks the
     Nix daemon, or builds as themselves.
@@ -166,7 +166,7 @@ def builds_have_users(user_id: int, environment: Mapping[str, str]) -> bool:
 
 
 def _configured_group(environment: Mapping[str, str]) -> str:
-    """Give build-users-group as Nix would read it; NIX_CONFIG comes last and wins."""
+    """Return build-users-group as Nix would read it; NIX_CONFIG comes last and wins."""
     directory = Path(environment.get("NIX_CONF_DIR") or "/etc/nix")
     group = "nixbld"  # Nix's default for root
     for text in (_read(directory / "nix.conf"), environment.get("NIX_CONFIG", "")):

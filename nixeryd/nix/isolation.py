@@ -16,7 +16,7 @@ _RENAMED = (2, 20)  # `nix show-config` is `nix config show` since then
 
 
 async def isolates_builders(nix: Nix) -> bool:
-    """Tell whether a builder cannot read this user's files; no if nobody can tell."""
+    """Return whether a builder cannot read this user's files; no if nobody can tell."""
     if nix.has_daemon or nix.is_remote:
         return True
     ask = ("config", "show") if nix.version >= _RENAMED else ("show-config",)

@@ -34,7 +34,7 @@ class Limits:
         return self.fetching or float("inf")
 
     def wrap(self, command: Sequence[str]) -> list[str]:
-        """Give the command that runs this one within `memory`."""
+        """Return the command that runs this one within `memory`."""
         if not self.memory:
             return list(command)
         # The only way to set it that is everywhere, and runs nothing in our process.

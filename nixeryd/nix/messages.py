@@ -29,7 +29,7 @@ def strip_control(text: str) -> str:
 
 
 def error_message(stderr: Sequence[str]) -> str:
-    """Give the last error of a Nix command's standard error, cleaned and bounded.
+    """Return the last error of a Nix command's standard error, cleaned and bounded.
 
     Without any "error:" the last lines are given. The word itself is left out.
     """

@@ -37,7 +37,7 @@ class Missing:
 class MissingOffline(RegistryError):  # noqa: N818  what is the matter
     """An image needs a network, and there is none: 403, whose message clients show."""
 
-    is_passing = True
+    is_transient = True
 
     def __init__(self, missing: Missing, why: str) -> None:
         number = len(missing.paths)

@@ -62,7 +62,7 @@ class PlanReader:
             )
 
     def finish(self, transfers: Transfers) -> Planned | None:
-        """Give the plan, once, if there is something to do."""
+        """Return the plan, once, if there is something to do."""
         if self._is_told or self.planned == Planned():
             return None
         self._is_told = True

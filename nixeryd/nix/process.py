@@ -39,7 +39,7 @@ _DAEMON_GONE = re.compile(
 class NixDaemonGone(NixerydError):  # noqa: N818  what happened, not what it is
     """The Nix daemon does not answer, or not any more: no fault of what was asked."""
 
-    is_passing = True
+    is_transient = True
 
     def __init__(self, said: str) -> None:
         super().__init__(

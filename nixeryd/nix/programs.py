@@ -32,7 +32,7 @@ class Libraries:
 
 
 def find_program(name: str) -> str | None:
-    """Give the real path of an ELF program on PATH; None if there is none."""
+    """Return the real path of an ELF program on PATH; None if there is none."""
     found = shutil.which(name)
     if found is None:
         return None
@@ -41,7 +41,7 @@ def find_program(name: str) -> str | None:
 
 
 def is_elf(file: str) -> bool:
-    """Tell whether this is a program or library, and not a script."""
+    """Return whether this is a program or library, and not a script."""
     try:
         with Path(file).open("rb") as opened:
             return opened.read(4) == b"\x7fELF"

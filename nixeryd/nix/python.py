@@ -45,7 +45,7 @@ class Python:
 
 
 def find_python() -> Python | None:
-    """Give the first whole Python; None if this machine has none."""
+    """Return the first whole Python; None if this machine has none."""
     return next(filter(None, map(_look_at, _CANDIDATES)), None)
 
 

@@ -48,7 +48,7 @@ def image_name(attribute: str) -> str | None:
 
 
 def search(attributes: Iterable[str], query: str, limit: int) -> list[Match]:
-    """Give up to `limit` attributes whose names have all words of the query.
+    """Return up to `limit` attributes whose names have all words of the query.
 
     The word itself first, then what begins with it, then with a part that does;
     top-level ones before nested ones, short ones before long ones.

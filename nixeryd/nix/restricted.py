@@ -40,5 +40,5 @@ def restrict(command: Sequence[str], readable: Iterable[Path]) -> list[str]:
 
 
 def is_refusal(message: str) -> bool:
-    """Tell whether an evaluation failed because it wanted what it may not have."""
+    """Return whether an evaluation failed because it wanted what it may not have."""
     return _REFUSED.search(message) is not None

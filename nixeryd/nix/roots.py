@@ -66,7 +66,7 @@ class Roots:
 
     @asynccontextmanager
     async def of_build(self) -> AsyncIterator[Path]:
-        """Give a fresh directory for the roots of one build.
+        """Return a fresh directory for the roots of one build.
 
         It is removed at the end unless it is kept by then. A few symlinks at most:
         not worth a thread, and sync cleanup can't be cancelled.
@@ -92,12 +92,12 @@ class Roots:
                 self._kept[owner] = roots
 
     def holds(self, owner: Owner, name: str) -> bool:
-        """Tell whether an owner has a kept root, and the store what it leads to."""
+        """Return whether an owner has a kept root, and the store what it leads to."""
         roots = self._kept.get(owner)
         return roots is not None and (roots / name).exists()
 
     def holds_all(self, owner: Owner) -> bool:
-        """Tell whether the store has all that an owner's kept roots lead to."""
+        """Return whether the store has all that an owner's kept roots lead to."""
         roots = self._kept.get(owner)
         return (
             roots is not None

@@ -45,7 +45,7 @@ _REFERENCES: Final = (
 
 
 def read_closure(database: Path, roots: Sequence[str]) -> Closure | None:
-    """Give the closure of store paths; None where Nix must be asked.
+    """Return the closure of store paths; None where Nix must be asked.
 
     So if one is not valid, too: Nix says it better. For a worker thread.
     """

@@ -30,7 +30,7 @@ class Stopping(RegistryError):  # noqa: N818  what happens, not what went wrong
         )
 
 
-class Askers:
+class Waiters:
     """Who waits for a flight, by name; `on_change` is called when that changes."""
 
     def __init__(self) -> None:
@@ -39,14 +39,14 @@ class Askers:
         self._since = trio.current_time()  # when the last one left
 
     def __iter__(self) -> Iterator[str]:
-        """Give a name for each, "" for who has none."""
+        """Return a name for each, "" for who has none."""
         return iter(self._names)
 
     def __len__(self) -> int:
         return len(self._names)
 
     def names(self) -> list[str]:
-        """Give their names, as far as they have any."""
+        """Return their names, as far as they have any."""
         return [name for name in self._names if name]
 
     @property
@@ -74,12 +74,12 @@ class Flight(Generic[V]):
         self._landed = trio.Event()
         self._value: V | None = None
         self._error: Exception | None = None
-        self.askers = Askers()
+        self.waiters = Waiters()
 
     async def wait(self, asker: str = "") -> V:
-        """Give what the work gives, to every waiter; or raise what it raises."""
+        """Return what the work gives, to every waiter; or raise what it raises."""
         if not self._landed.is_set():  # what has landed needs no patience
-            with self.askers.added(asker):
+            with self.waiters.added(asker):
                 await self._landed.wait()
         if self._error is not None:
             # One exception object goes to many tasks: without this its
@@ -114,7 +114,7 @@ class Flights(Generic[K, V]):
         return len(self._flights)
 
     def start(self, key: K, work: Callable[[], Awaitable[V]]) -> Flight[V]:
-        """Give the flight of this key; it starts if there is none."""
+        """Return the flight of this key; it starts if there is none."""
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = Flight()

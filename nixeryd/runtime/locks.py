@@ -21,7 +21,7 @@ class KeyedLocks:
         return len(self._locks)
 
     def __contains__(self, key: Hashable) -> bool:
-        """Tell whether anybody holds this key's lock, or waits for it."""
+        """Return whether anybody holds this key's lock, or waits for it."""
         return key in self._locks
 
     @asynccontextmanager

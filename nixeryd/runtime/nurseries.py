@@ -10,7 +10,7 @@ import trio
 
 
 @asynccontextmanager
-async def together() -> AsyncIterator[trio.Nursery]:
+async def open_flat_nursery() -> AsyncIterator[trio.Nursery]:
     """Open a nursery that raises no groups."""
     try:
         async with trio.open_nursery() as nursery:

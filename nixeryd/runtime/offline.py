@@ -21,7 +21,7 @@ _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.ENE
 
 
 def has_network(environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether this machine has a way to other networks: some 20 µs, no packet.
+    """Return whether this machine has a way to other networks: some 20 µs, no packet.
 
     With a proxy set it always has: the proxy may be all that there is a route to.
     """

@@ -39,7 +39,7 @@ def end_orphans(data: Path) -> int:
 
 
 def _marked(mark: bytes) -> Iterator[int]:
-    """Give a pidfd for each: a pid alone may be another's a moment later."""
+    """Return a pidfd for each: a pid alone may be another's a moment later."""
     for place in Path("/proc").glob("[0-9]*"):
         pid = int(place.name)
         try:

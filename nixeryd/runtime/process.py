@@ -58,7 +58,7 @@ class TalksWithoutEnd(NixerydError):  # noqa: N818  what happened, not what it i
 class CannotRun(NixerydError):  # noqa: N818  what happened, not what it is
     """A command could not be started; it may be otherwise in a moment."""
 
-    is_passing = True
+    is_transient = True
 
 
 async def run(

@@ -124,7 +124,7 @@ class SockDiag:
         return Found(state=fields[6], uid=fields[-2], inode=fields[-1])
 
     def sees(self, listener: Socket) -> bool:
-        """Tell whether the kernel knows a socket that listens: it may know none.
+        """Return whether the kernel knows a socket that listens: it may know none.
 
         Its module may be missing, and the socket may be of another network namespace.
         """
@@ -177,7 +177,7 @@ def unix_peer_uid(sock: Socket) -> int | None:
 
 
 def _came_over_loopback(sock: Socket) -> bool:
-    """Tell whether a connection came by lo, so from this network namespace.
+    """Return whether a connection came by lo, so from this network namespace.
 
     What is accepted from another machine, or from another namespace, comes by
     another interface, whatever address it has.

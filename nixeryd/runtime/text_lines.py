@@ -26,7 +26,7 @@ class TextLines:
         return lines
 
     def end(self) -> list[bytes]:
-        """Give what came after the last newline, if anything did."""
+        """Return what came after the last newline, if anything did."""
         return [bytes(self._begun)] if self._begun else []
 
     def _begin(self, part: bytes | bytearray) -> None:

@@ -13,7 +13,7 @@ from nixeryd.setup import lines, toml_text
 
 
 def plan(text: str | None, mirror: str, registries: Iterable[str]) -> str:
-    """Give buildkitd.toml with the mirror `host:port` first for each registry.
+    """Return buildkitd.toml with the mirror `host:port` first for each registry.
 
     Raises `SetupError`.
     """

@@ -26,7 +26,7 @@ _DIAL_TIMEOUT = "3s"
 
 
 def plan_hosts(text: str | None, address: str, server: str) -> str:
-    """Give a hosts.toml that asks `address` first and then `server`.
+    """Return a hosts.toml that asks `address` first and then `server`.
 
     Raises `SetupError`.
     """
@@ -34,7 +34,7 @@ def plan_hosts(text: str | None, address: str, server: str) -> str:
 
 
 def plan_config(text: str | None, config_path: str) -> str:
-    """Give a config.toml whose CRI plugin reads hosts.toml below `config_path`.
+    """Return a config.toml whose CRI plugin reads hosts.toml below `config_path`.
 
     One that is set to another place stays; see `config_path_of`. A file with
     CRI switched off has no use for it and stays too. Raises `SetupError`.
@@ -43,7 +43,7 @@ def plan_config(text: str | None, config_path: str) -> str:
 
 
 def config_path_of(text: str | None) -> str | None:
-    """Give the directory of hosts.toml files that a config.toml names."""
+    """Return the directory of hosts.toml files that a config.toml names."""
     data = toml_text.parse((text or "").removeprefix("\ufeff"))
     value = toml_text.lookup(data, (*_registry_table(data), "config_path"))
     # Several directories are written like $PATH, and the first wins.

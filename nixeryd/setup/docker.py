@@ -13,7 +13,7 @@ _BOM = "\ufeff"
 
 
 def plan(text: str | None, mirror: str, insecure: str | None = None) -> str:
-    """Give daemon.json with the mirror `host:port` first among the mirrors.
+    """Return daemon.json with the mirror `host:port` first among the mirrors.
 
     `insecure` is a registry that dockerd shall speak plain HTTP with. What is
     there already is not added again. Raises `ParseError`.

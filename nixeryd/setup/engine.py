@@ -34,7 +34,7 @@ class Engine:
         return shlex.join(self.words)
 
     def pull(self, image: str) -> list[str]:
-        """Give the command that pulls an image and says little."""
+        """Return the command that pulls an image and says little."""
         return [*self.words, "pull", "--quiet", *self._plain_http(), image]
 
     def run(
@@ -46,7 +46,7 @@ class Engine:
         is_thin: bool,
         usual: Sequence[str],
     ) -> list[str]:
-        """Give the command that runs a pulled image; `usual` are options of ours."""
+        """Return the command that runs a pulled image; `usual` are options of ours."""
         mount = [f"--volume={MOUNT}"] if is_thin else []
         return [*self.words, "run", *usual, *mount, *options, image, *command]
 
@@ -98,7 +98,7 @@ def _kind(words: tuple[str, ...]) -> str | None:
 
 
 def installed() -> Iterator[Engine]:
-    """Give the engines that are on PATH, the usual one first."""
+    """Return the engines that are on PATH, the usual one first."""
     for kind in KINDS:
         if shutil.which(kind):
             yield Engine(_kind((kind,)) or kind, (kind,))

@@ -45,7 +45,7 @@ class Machine:
         return Path(given) if given.startswith("/") else self.home / ".config"
 
     def etc(self, *names: str) -> Path:
-        """Give a path below /etc."""
+        """Return a path below /etc."""
         return self.root.joinpath("etc", *names)
 
 
@@ -157,7 +157,7 @@ def _says(path: Path, word: str) -> bool:
 
 
 def podman_drop_in(machine: Machine) -> Path:
-    """Give the drop-in for this user, or for all when it is root's."""
+    """Return the drop-in for this user, or for all when it is root's."""
     base = (
         machine.etc("containers") if machine.is_root else machine.config / "containers"
     )
@@ -165,7 +165,7 @@ def podman_drop_in(machine: Machine) -> Path:
 
 
 def podman_files(machine: Machine) -> list[Path]:
-    """Give the registries.conf files that podman reads, in its order."""
+    """Return the registries.conf files that podman reads, in its order."""
     ours = machine.config / "containers"
     directories = [machine.etc("containers"), ours]
     if (ours / "registries.conf").exists() and not machine.is_root:
@@ -178,7 +178,7 @@ def podman_files(machine: Machine) -> list[Path]:
 
 
 def engine_dir(machine: Machine, engine: str, *, rootless: bool | None) -> Path:
-    """Give the directory of containerd's or BuildKit's configuration."""
+    """Return the directory of containerd's or BuildKit's configuration."""
     if rootless is None:
         own = machine.config / engine
         rootless = not machine.is_root and own.is_dir()

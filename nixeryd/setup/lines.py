@@ -34,7 +34,7 @@ def edit(text: str, change: Callable[[str], str]) -> str:
 
 
 def newline(text: str) -> str:
-    r"""Give the usual line ending of a text: what most lines have, else "\n"."""
+    r"""Return the usual line ending of a text: what most lines have, else "\n"."""
     crlf = text.count("\r\n")
     return "\r\n" if crlf > text.count("\n") - crlf else "\n"
 

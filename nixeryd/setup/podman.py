@@ -16,7 +16,7 @@ from nixeryd.setup.errors import SetupError
 
 
 def plan(text: str | None, address: str, registries: Iterable[str]) -> str:
-    """Give the file with `address` allowed and first mirror of each registry.
+    """Return the file with `address` allowed and first mirror of each registry.
 
     Raises `SetupError`.
     """
@@ -24,13 +24,13 @@ def plan(text: str | None, address: str, registries: Iterable[str]) -> str:
 
 
 def prefixes(text: str) -> set[str]:
-    """Give the prefixes that a registries.conf defines; raises `ParseError`."""
+    """Return the prefixes that a registries.conf defines; raises `ParseError`."""
     data = toml_text.parse(text.removeprefix("\ufeff"))
     return {name for entry in _entries(data) if (name := _prefix(entry))}
 
 
 def own_names(address: str) -> tuple[str, ...]:
-    """Give the names under which people write this registry in an image name."""
+    """Return the names under which people write this registry in an image name."""
     host, _, port = address.rpartition(":")
     return (address, f"localhost:{port}") if host == "127.0.0.1" else (address,)
 

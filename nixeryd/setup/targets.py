@@ -35,7 +35,7 @@ class Targets:
     upstreams: Mapping[str, str] = field(default_factory=lambda: dict(UPSTREAMS))
 
     def seen_from_vm(self, host: str) -> "Targets":
-        """Give the addresses as an engine in a virtual machine must say them."""
+        """Return the addresses as an engine in a virtual machine must say them."""
         return Targets(
             f"{host}:{_port(self.registry)}",
             f"{host}:{_port(self.mirror)}",

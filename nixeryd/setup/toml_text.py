@@ -45,7 +45,7 @@ def parse(text: str) -> Table:
 
 
 def lookup(data: Mapping[str, Any], path: Sequence[str]) -> Any:
-    """Give what is at a path of tables, or None."""
+    """Return what is at a path of tables, or None."""
     at: Any = data
     for name in path:
         if not isinstance(at, Mapping) or name not in at:
@@ -91,12 +91,12 @@ def append(text: str, block: str) -> str:
 
 
 def header(path: Sequence[str], *, array: bool = False) -> str:
-    """Give the line that opens a table."""
+    """Return the line that opens a table."""
     return f"[[{dotted(path)}]]" if array else f"[{dotted(path)}]"
 
 
 def dotted(path: Sequence[str]) -> str:
-    """Give a dotted key, quoted where it must be."""
+    """Return a dotted key, quoted where it must be."""
     return ".".join(name if _BARE.fullmatch(name) else _render(name) for name in path)
 
 
@@ -204,7 +204,7 @@ def _in_place(
 
 
 def _lines_not_in(old: list[str], new: list[str]) -> list[str]:
-    """Give the old lines that are changed or gone."""
+    """Return the old lines that are changed or gone."""
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
     changed = (code for code in matcher.get_opcodes() if code[0] != "equal")
     return [line for _, i1, i2, _, _ in changed for line in old[i1:i2]]

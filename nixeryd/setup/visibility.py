@@ -40,7 +40,7 @@ class Seen(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class StoreVisibility:
     """Whether an engine sees the store; `why` not, in a few words.
 
     `vm_host` is how it calls this machine if it runs in a virtual one.
@@ -55,18 +55,18 @@ class Sight:
         return self.seen is Seen.SEES
 
 
-_CLEAR = Sight(Seen.SEES)
+_CLEAR = StoreVisibility(Seen.SEES)
 
 
-def look(engine: Engine, machine: Machine, store: str = STORE) -> Sight:
+def look(engine: Engine, machine: Machine, store: str = STORE) -> StoreVisibility:
     """Find out whether an engine sees a store of this machine."""
     witness = _witness(store)
     if witness is None:
-        return Sight(Seen.BLIND, f"there is nothing in {store} here")
+        return StoreVisibility(Seen.BLIND, f"there is nothing in {store} here")
     if engine.kind == "docker":
         return _look_for_docker(engine, machine, witness)
     if machine.is_mac:
-        return Sight(Seen.BLIND, "it runs in a virtual machine")
+        return StoreVisibility(Seen.BLIND, "it runs in a virtual machine")
     if engine.kind == "podman":
         return _look_for_podman(engine, machine.environ)
     return _CLEAR
@@ -84,14 +84,14 @@ def _witness(store: str) -> str | None:
     return None
 
 
-def _look_for_docker(engine: Engine, machine: Machine, witness: str) -> Sight:
+def _look_for_docker(engine: Engine, machine: Machine, witness: str) -> StoreVisibility:
     try:
         docker = find_docker(machine)
     except SetupError:
-        return Sight(Seen.BLIND, "colima runs it in a virtual machine")
+        return StoreVisibility(Seen.BLIND, "colima runs it in a virtual machine")
     if docker.vm_host:
         why = f"{docker.kind} runs in a virtual machine"
-        return Sight(Seen.BLIND, why, docker.vm_host)
+        return StoreVisibility(Seen.BLIND, why, docker.vm_host)
     mount = f"type=bind,source={witness},target=/witness"
     argv = [*engine.words, "create", "--pull=never", "--mount", mount, _NAME]
     try:
@@ -107,25 +107,27 @@ def _look_for_docker(engine: Engine, machine: Machine, witness: str) -> Sight:
             env={**machine.environ},
         )
     except subprocess.TimeoutExpired:
-        return Sight(Seen.SILENT, f"it did not answer for {_PATIENCE} s")
+        return StoreVisibility(Seen.SILENT, f"it did not answer for {_PATIENCE} s")
     except OSError as error:
-        return Sight(Seen.SILENT, str(error))
+        return StoreVisibility(Seen.SILENT, str(error))
     return _judge(done.stdout)
 
 
-def _judge(said: str) -> Sight:
+def _judge(said: str) -> StoreVisibility:
     if _PATH_WAS_FOUND.search(said):
         return _CLEAR
     last = said.strip().splitlines()[-1:] or ["it said nothing"]
     if _NOBODY.search(said):
-        return Sight(Seen.SILENT, said.strip().splitlines()[0])
-    return Sight(Seen.BLIND, last[0])
+        return StoreVisibility(Seen.SILENT, said.strip().splitlines()[0])
+    return StoreVisibility(Seen.BLIND, last[0])
 
 
-def _look_for_podman(engine: Engine, environ: Mapping[str, str]) -> Sight:
+def _look_for_podman(engine: Engine, environ: Mapping[str, str]) -> StoreVisibility:
     for variable in ("CONTAINER_HOST", "CONTAINER_CONNECTION"):
         if environ.get(variable):
-            return Sight(Seen.BLIND, f"it talks to another machine ({variable})")
+            return StoreVisibility(
+                Seen.BLIND, f"it talks to another machine ({variable})"
+            )
     if {"--remote", "-r"} & {*engine.words}:
-        return Sight(Seen.BLIND, "it talks to another machine (--remote)")
+        return StoreVisibility(Seen.BLIND, "it talks to another machine (--remote)")
     return _CLEAR

@@ -33,11 +33,11 @@ class BareRepository:
         return "its refs are looked up at each pull"
 
     async def now(self) -> Commit:
-        """Give the commit at HEAD."""
+        """Return the commit at HEAD."""
         return await self.at("HEAD")
 
     async def at(self, ref: str) -> Commit:
-        """Give the commit that a ref means."""
+        """Return the commit that a ref means."""
         try:
             repository = await open_repository(self.path)
         except GitFailed as error:
@@ -47,7 +47,7 @@ class BareRepository:
         )
 
     async def revision(self) -> str | None:
-        """Give the commit at HEAD."""
+        """Return the commit at HEAD."""
         try:
             return (await self.now()).commit
         except RegistryError:
@@ -55,5 +55,5 @@ class BareRepository:
 
 
 def is_bare(path: Path) -> bool:
-    """Tell whether a directory is a bare repository, by what git itself looks for."""
+    """Return whether a directory is a bare repository, by what git itself looks for."""
     return (path / "HEAD").is_file() and (path / "objects").is_dir()

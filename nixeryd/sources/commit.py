@@ -39,7 +39,7 @@ class Commit:
     options: Options = field(default_factory=Options)
 
     async def ready(self) -> "Commit":
-        """Give itself: it is here."""
+        """Return itself: it is here."""
         return self
 
     async def fingerprint(self) -> str:
@@ -51,7 +51,7 @@ class Commit:
         return State(self.options.mark(self.commit), 0)
 
     async def revision(self) -> str:
-        """Give the commit."""
+        """Return the commit."""
         return self.commit
 
     @asynccontextmanager

@@ -29,14 +29,14 @@ class Deferred:
         return await self.fetch()
 
     async def fingerprint(self) -> None:
-        """Give none: nobody knows it yet."""
+        """Return none: nobody knows it yet."""
 
     async def state(self) -> State:
-        """Give none: nobody knows it yet."""
+        """Return none: nobody knows it yet."""
         return State(None, 0)
 
     async def revision(self) -> str | None:
-        """Give the commit, once it is fetched."""
+        """Return the commit, once it is fetched."""
         return await (await self.fetch()).revision()
 
     @asynccontextmanager

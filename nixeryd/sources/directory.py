@@ -54,11 +54,11 @@ class Directory:
         return "" if self.checkout is None else self.checkout.state
 
     async def now(self) -> "Directory":
-        """Give itself: it is read in place."""
+        """Return itself: it is read in place."""
         return self
 
     async def at(self, ref: str) -> Commit:
-        """Give a commit of its repository, working tree untouched."""
+        """Return a commit of its repository, working tree untouched."""
         try:
             repository = await open_repository(self.path)
         except NoRepository as error:
@@ -74,23 +74,23 @@ class Directory:
         )
 
     async def ready(self) -> "Directory":
-        """Give itself: it is here."""
+        """Return itself: it is here."""
         return self
 
     async def fingerprint(self) -> str | None:
-        """Give a value that changes with what evaluation reads; None: cannot tell."""
+        """Return a value that changes with what evaluation reads; None: cannot tell."""
         if self.checkout is None:
             return None
         found = await self.checkout.fingerprint()
         return None if found is None else self.options.mark(found)
 
     async def state(self) -> State:
-        """Give the fingerprint, and how many changes were seen."""
+        """Return the fingerprint, and how many changes were seen."""
         fingerprint = await self.fingerprint()
         return State(fingerprint, 0 if self.checkout is None else self.checkout.changes)
 
     async def revision(self) -> str | None:
-        """Give the commit, "-dirty" behind it if files differ; None without git.
+        """Return the commit, "-dirty" behind it if files differ; None without git.
 
         git looks at each of tens of thousands of files to tell, so it is asked again
         only after a change, of files or of its own list of them.
@@ -108,7 +108,7 @@ class Directory:
         return self._described[state]
 
     async def _described_state(self) -> tuple[object, ...] | None:
-        """Give what a description depends on; None if that cannot be told."""
+        """Return what a description depends on; None if that cannot be told."""
         fingerprint = await self.fingerprint()
         try:
             listed = (self.path / ".git" / "index").stat()
@@ -120,7 +120,7 @@ class Directory:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[PackageSet]:
-        """Give what is there now."""
+        """Return what is there now."""
         await trio.lowlevel.checkpoint()
         root = None if self.checkout is None else self.checkout.root
         inside = () if root is None else (str(self.path), root)

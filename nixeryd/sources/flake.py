@@ -43,24 +43,24 @@ class LockedFlake:
     commit: str | None = None
 
     async def ready(self) -> "LockedFlake":
-        """Give itself: it is here."""
+        """Return itself: it is here."""
         return self
 
     async def fingerprint(self) -> str:
-        """Give the reference."""
+        """Return the reference."""
         return self.reference
 
     async def state(self) -> State:
-        """Give the reference, which never changes."""
+        """Return the reference, which never changes."""
         return State(self.reference, 0)
 
     async def revision(self) -> str | None:
-        """Give the commit, if it is of a repository."""
+        """Return the commit, if it is of a repository."""
         return self.commit
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[PackageSet]:
-        """Give it by its reference."""
+        """Return it by its reference."""
         await trio.lowlevel.checkpoint()
         yield PackageSet(flake=self.reference)
 
@@ -90,11 +90,11 @@ class LocalFlake:
         return "" if self.checkout is None else self.checkout.state
 
     async def now(self) -> "LocalFlake":
-        """Give itself: it is read in place."""
+        """Return itself: it is read in place."""
         return self
 
     async def at(self, ref: str) -> LockedFlake:
-        """Give it as it is in a commit."""
+        """Return it as it is in a commit."""
         try:
             repository = await open_repository(self.path)
             meaning = await self.allowed.resolve(repository, ref)
@@ -115,15 +115,15 @@ class LocalFlake:
         return LockedFlake(self.name, _git_url(repository, self.path, commit), commit)
 
     async def ready(self) -> "LocalFlake":
-        """Give itself: it is here."""
+        """Return itself: it is here."""
         return self
 
     async def fingerprint(self) -> str | None:
-        """Give a value that changes with what evaluation reads; None: cannot tell."""
+        """Return a value that changes with what evaluation reads; None: cannot tell."""
         return (await self.state()).fingerprint
 
     async def state(self) -> State:
-        """Give the fingerprint, and how many changes were seen."""
+        """Return the fingerprint, and how many changes were seen."""
         if self.checkout is None:
             return State(None, 0)
         index = await trio.to_thread.run_sync(_look_around, self.path)
@@ -134,12 +134,12 @@ class LocalFlake:
         return State(f"{contents} {index}", changes)
 
     async def revision(self) -> str | None:
-        """Give the commit, "-dirty" behind it if files differ; None without git."""
+        """Return the commit, "-dirty" behind it if files differ; None without git."""
         return await describe(self.path)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[PackageSet]:
-        """Give what is there now."""
+        """Return what is there now."""
         try:
             reference = _git_url(await open_repository(self.path), self.path)
         except NoRepository:
@@ -180,7 +180,7 @@ class RemoteFlake:
         return "it is looked up every few minutes"
 
     async def now(self) -> Searchable:
-        """Give it locked to what it is now, or a promise to."""
+        """Return it locked to what it is now, or a promise to."""
         if known := self._fresh():
             return known
         return Deferred(self.name, self.reference, self._get)
@@ -206,7 +206,7 @@ class RemoteFlake:
         )
 
     async def revision(self) -> str | None:
-        """Give the commit that it was locked to last."""
+        """Return the commit that it was locked to last."""
         return None if self._known is None else self._known[1].commit
 
     async def _lock_it(self) -> LockedFlake:
@@ -259,7 +259,7 @@ def _git_url(repository: Repository, path: Path, commit: str | None = None) -> s
 
 
 def _look_around(path: Path) -> str | None:
-    """Give a stamp of git's index, which decides what a flake sees; None: cannot tell.
+    """Return a stamp of git's index, which decides what a flake sees; None if unknown.
 
     Below the top of a repository a flake may read what is above it.
     """

@@ -37,11 +37,11 @@ class GitUrl:
         return "its refs are looked up every few minutes"
 
     async def now(self) -> Searchable:
-        """Give the commit that the configured ref means."""
+        """Return the commit that the configured ref means."""
         return await self.at(self.ref)
 
     async def at(self, ref: str) -> Searchable:
-        """Give the commit that a ref means there, or a promise to fetch it."""
+        """Return the commit that a ref means there, or a promise to fetch it."""
         with self._told():
             commit = await self.remote.here(ref)
         if commit is not None:
@@ -80,5 +80,5 @@ class GitUrl:
         )
 
     async def revision(self) -> str | None:
-        """Give the commit that was fetched last."""
+        """Return the commit that was fetched last."""
         return await self.remote.known(self.ref)

@@ -115,7 +115,7 @@ async def _close(opened: Iterable[_Open]) -> None:
 async def _find(
     settings: config.Settings, nix: Nix, data_dir: Path
 ) -> tuple[Mapping[str, config.Source], str]:
-    """Give the sources, and the name of the default one."""
+    """Return the sources, and the name of the default one."""
     if settings.sources:
         return settings.sources, settings.source or next(iter(settings.sources))
     if found := await find_checkout(nix, Path.cwd()):

@@ -151,12 +151,12 @@ def count_references(infos: Iterable[PathInfo]) -> dict[str, int]:
 
 
 def name_of(path: str) -> str:
-    """Give the name of a store path, as layering knows it: without its hash."""
+    """Return the name of a store path, as layering knows it: without its hash."""
     return path.rpartition("/")[2][_HASH:]
 
 
 def most_popular(counts: Mapping[str, int], number: int) -> list[tuple[str, int]]:
-    """Give the first few, the most popular first."""
+    """Return the first few, the most popular first."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:number]
 
 

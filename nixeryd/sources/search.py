@@ -67,7 +67,7 @@ class Search:
         self._described: dict[tuple[str, str], Mapping[str, str] | None] = {}
 
     async def find(self, query: str, limit: int, *, describe: bool) -> list[Found]:
-        """Give the names that match best; raises `RegistryError`.
+        """Return the names that match best; raises `RegistryError`.
 
         With `describe` what is no package, or does not evaluate, is left out.
         """

@@ -40,15 +40,15 @@ class Source(Protocol):
         ...
 
     async def fingerprint(self) -> str | None:
-        """Give a value that changes with what evaluation reads; None: cannot tell."""
+        """Return a value that changes with what evaluation reads; None: cannot tell."""
         ...
 
     async def state(self) -> State:
-        """Give the fingerprint, and how many changes were seen."""
+        """Return the fingerprint, and how many changes were seen."""
         ...
 
     async def revision(self) -> str | None:
-        """Give the commit, "-dirty" behind it if files differ; None if unknown."""
+        """Return the commit, "-dirty" behind it if files differ; None if unknown."""
         ...
 
     async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
@@ -64,7 +64,7 @@ class Searchable(Source, Protocol):
         ...
 
     def open(self) -> AbstractAsyncContextManager[PackageSet]:
-        """Give what Nix evaluates, while it is there; raises `RegistryError`."""
+        """Return what Nix evaluates, while it is there; raises `RegistryError`."""
         ...
 
 
@@ -85,13 +85,13 @@ class Configured(Protocol):
     def watch(self) -> str: ...
 
     async def now(self) -> Searchable:
-        """Give the source as it is now, within a moment; raises `RegistryError`."""
+        """Return the source as it is now, within a moment; raises `RegistryError`."""
         ...
 
     async def at(self, ref: str) -> Searchable:
-        """Give it at a ref or commit; MANIFEST_UNKNOWN if there is none."""
+        """Return it at a ref or commit; MANIFEST_UNKNOWN if there is none."""
         ...
 
     async def revision(self) -> str | None:
-        """Give the commit it is at, without asking a network; None if unknown."""
+        """Return the commit it is at, without asking a network; None if unknown."""
         ...

@@ -29,11 +29,11 @@ class Sources:
         self.default = self._sources[default]
 
     def __iter__(self) -> Iterator[Configured]:
-        """Give all that are configured."""
+        """Return all that are configured."""
         return iter(self._sources.values())
 
     async def resolve(self, image: ImageName, tag: str) -> Source:
-        """Give the source of an image, in the state that a tag means now.
+        """Return the source of an image, in the state that a tag means now.
 
         Raises `RegistryError`: MANIFEST_UNKNOWN if there is no such source or ref.
         """

@@ -20,7 +20,7 @@ _HASH = 32  # characters
 class NotInStore(RegistryError):  # noqa: N818  what is the matter
     """There is no such path: 404. There may be one any moment."""
 
-    is_passing = True
+    is_transient = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,19 @@ class StorePaths:
     name: str = "store"
 
     async def ready(self) -> "StorePaths":
-        """Give itself: it is here."""
+        """Return itself: it is here."""
         return self
 
     async def fingerprint(self) -> str:
-        """Give the same always: the image's name says it all."""
+        """Return the same always: the image's name says it all."""
         return self.name
 
     async def state(self) -> State:
-        """Give the same always."""
+        """Return the same always."""
         return State(self.name, 0)
 
     async def revision(self) -> None:
-        """Give none: it is not of any repository."""
+        """Return none: it is not of any repository."""
 
     async def evaluate(self, nix: Nix, image: ImageName, reads: Reads) -> Evaluation:
         """Find the paths; MANIFEST_UNKNOWN if one is not there."""

@@ -62,7 +62,7 @@ class Unpacked:
     options: Options = field(default_factory=Options)
 
     async def ready(self) -> "Unpacked":
-        """Give itself: it is here."""
+        """Return itself: it is here."""
         return self
 
     async def fingerprint(self) -> str:
@@ -70,11 +70,11 @@ class Unpacked:
         return self.options.mark(str(self.path))
 
     async def state(self) -> State:
-        """Give the store path, which never changes."""
+        """Return the store path, which never changes."""
         return State(await self.fingerprint(), 0)
 
     async def revision(self) -> str | None:
-        """Give the commit that the tarball was made of, if it says so."""
+        """Return the commit that the tarball was made of, if it says so."""
         try:
             text = await trio.Path(self.path, ".git-revision").read_text()
         except (OSError, UnicodeDecodeError):
@@ -83,7 +83,7 @@ class Unpacked:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[PackageSet]:
-        """Give it as it is in the store."""
+        """Return it as it is in the store."""
         await trio.lowlevel.checkpoint()
         only = None if self.is_configured else self.path
         yield PackageSet(self.path, label=self.called, only=only, options=self.options)
@@ -119,11 +119,11 @@ class Channel:
         return "it is looked up every few minutes"
 
     async def now(self) -> Searchable:
-        """Give the channel as Nix has it, or a promise to fetch it."""
+        """Return the channel as Nix has it, or a promise to fetch it."""
         return await self._get(self.channel)
 
     async def at(self, ref: str) -> Searchable:
-        """Give another channel or commit; of a URL there is no other."""
+        """Return another channel or commit; of a URL there is no other."""
         if "://" in self.channel:
             raise RegistryError(
                 ErrorCode.MANIFEST_UNKNOWN,
@@ -139,7 +139,7 @@ class Channel:
         return await self._get(ref)
 
     async def revision(self) -> str | None:
-        """Give the commit, if it was fetched."""
+        """Return the commit, if it was fetched."""
         known = self._known.get(self.channel)
         if known is None:
             return None

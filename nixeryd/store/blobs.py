@@ -22,12 +22,12 @@ import structlog
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
-from nixeryd.images.served import BlobFile
+from nixeryd.images.served_manifests import BlobFile
 from nixeryd.runtime.directories import list_names
 from nixeryd.runtime.locks import KeyedLocks
 from nixeryd.store.durable import fsync_directory, make_directories
 from nixeryd.store.leases import Leases
-from nixeryd.store.pages import read_once
+from nixeryd.store.page_cache import read_once
 from nixeryd.store.recipe import CHUNK, Recipe, find_recipe
 from nixeryd.store.recipes import ENDING, Recipes, look
 from nixeryd.store.retention import Blob
@@ -39,13 +39,13 @@ log = structlog.get_logger()
 class StoreFullError(NixerydError):
     """No space left for blobs."""
 
-    is_passing = True
+    is_transient = True
 
 
 class StoreUnusableError(NixerydError):
     """The disk does not take what is written."""
 
-    is_passing = True
+    is_transient = True
 
 
 _HEX = re.compile("[0-9a-f]{64}")
@@ -80,23 +80,23 @@ class Blobs:
         self.on_growth: Callable[[int], None] = lambda _: None
 
     def path(self, digest: Digest) -> Path:
-        """Give the place of a blob that is a file, there or not."""
+        """Return the place of a blob that is a file, there or not."""
         return self._directory / digest.hex[:2] / digest.hex
 
     def places(self, digest: Digest) -> tuple[Path, Path]:
-        """Give both places of a blob."""
+        """Return both places of a blob."""
         return self.path(digest), self.recipes.path(digest)
 
     def __contains__(self, digest: Digest) -> bool:
-        """Tell whether a blob is here."""
+        """Return whether a blob is here."""
         return self.has_file(digest) or digest in self.recipes
 
     def has_file(self, digest: Digest) -> bool:
-        """Tell whether a blob is here as a file, damaged or not."""
+        """Return whether a blob is here as a file, damaged or not."""
         return os.access(self._name(digest), os.F_OK)
 
     def has_whole_file(self, digest: Digest) -> bool:
-        """Tell whether a blob is here as a file, of the right size if that is known."""
+        """Return whether a blob is here as a file, and of its size if that is known."""
         # Asked of every blob of an image, whenever its manifest is.
         try:
             size = os.stat(self._name(digest)).st_size  # noqa: PTH116  hot
@@ -105,7 +105,7 @@ class Blobs:
         return self._is_right(digest, size)
 
     def holds(self, digest: Digest) -> bool:
-        """Tell whether a blob is here, and whole as far as its size tells."""
+        """Return whether a blob is here, and whole as far as its size tells."""
         return self.has_whole_file(digest) or digest in self.recipes
 
     def _is_right(self, digest: Digest, size: int) -> bool:
@@ -121,15 +121,15 @@ class Blobs:
         return False
 
     def is_streamed(self, digest: Digest) -> bool:
-        """Tell whether a blob is here as a recipe only."""
+        """Return whether a blob is here as a recipe only."""
         return not self.has_file(digest) and digest in self.recipes
 
     def _name(self, digest: Digest) -> str:
-        """Give `path` as text, which takes a tenth of the time."""
+        """Return `path` as text, which takes a tenth of the time."""
         return f"{self._prefix}{digest.hex[:2]}/{digest.hex}"
 
     def size(self, digest: Digest) -> int | None:
-        """Give a blob's size in bytes, None if it is not here."""
+        """Return a blob's size in bytes, None if it is not here."""
         found = self.find(digest)
         return None if found is None else found.size
 
@@ -196,7 +196,7 @@ class Blobs:
         return digest
 
     def _renew(self, digest: Digest, data: bytes) -> bool:
-        """Tell whether a blob is here and whole; it is as good as written now."""
+        """Return whether a blob is here and whole; it is as good as written now."""
         with self.explain_errors():
             try:
                 os.utime(self.path(digest))

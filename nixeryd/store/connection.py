@@ -18,7 +18,7 @@ from nixeryd.store.blobs import StoreFullError
 
 PATIENCE = 5.0  # seconds to wait for a lock
 _PRIMARY = 0xFF  # of an extended code, this is the kind
-PASSING = frozenset(
+TRANSIENT = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_CANTOPEN,
@@ -36,11 +36,11 @@ PASSING = frozenset(
 class IndexUnusableError(NixerydError):
     """The index cannot be read or written now, though it may be whole."""
 
-    is_passing = True
+    is_transient = True
 
 
 def kind_of(error: sqlite3.Error) -> int:
-    """Give the kind of an error; 0 if it is none of SQLite's own."""
+    """Return the kind of an error; 0 if it is none of SQLite's own."""
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY
 
 
@@ -56,7 +56,7 @@ def explained(path: Path | str) -> Iterator[None]:
                 f"no space left for the index {path}: make room on that disk"
                 " (nixeryd gc --max-size 5GB), or move it with --data-dir"
             ) from error
-        if kind in PASSING:
+        if kind in TRANSIENT:
             raise IndexUnusableError(
                 f"the index {path} cannot be used ({error}): see to its disk and"
                 " permissions, or give another place with --data-dir"

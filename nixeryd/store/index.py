@@ -22,9 +22,9 @@ from nixeryd.images.manifests import LayerDescriptor
 from nixeryd.store import migrations
 from nixeryd.store.blobs import StoreFullError
 from nixeryd.store.connection import IndexUnusableError, connect, explained
-from nixeryd.store.insides import Insides
+from nixeryd.store.contents import ImageContents
 from nixeryd.store.lists import Lists
-from nixeryd.store.mirrored import Mirrored, Place
+from nixeryd.store.mirrored import Mirrored, UpstreamRepository
 from nixeryd.store.names import VIEWS, Names
 from nixeryd.store.numbers import Numbers
 from nixeryd.store.origins import Origins
@@ -65,7 +65,7 @@ class Index:
         self._numbers = Numbers(connection)
         self.mirrored = Mirrored(connection, self._numbers)
         self.lists = Lists(connection)
-        self.insides = Insides(connection)
+        self.insides = ImageContents(connection)
         self.origins = Origins(connection)
         self._readings = Readings(connection)
         self._recent = Recent(connection)
@@ -131,7 +131,7 @@ class Index:
         )
 
     def manifests(self) -> set[str]:
-        """Give the digests of all manifests."""
+        """Return the digests of all manifests."""
         rows = self._db.execute("SELECT digest FROM manifests")
         return {digest for (digest,) in rows}
 
@@ -155,7 +155,9 @@ class Index:
         with self._db:
             self._add_manifest(manifest)
 
-    def add_mirrored(self, place: Place, manifest: StoredManifest, size: int) -> None:
+    def add_mirrored(
+        self, place: UpstreamRepository, manifest: StoredManifest, size: int
+    ) -> None:
         """Remember a manifest that is here, of `size` bytes, and where it is from.
 
         At once: without its place it is taken for one of ours, which has all its blobs.

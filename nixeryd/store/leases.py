@@ -47,7 +47,7 @@ class Leases:
 
     @contextmanager
     def open(self) -> Iterator[Lease]:
-        """Give a lease that ends with the block."""
+        """Return a lease that ends with the block."""
         lease = Lease(self._watchers)
         self._open.add(lease)
         try:
@@ -57,7 +57,7 @@ class Leases:
 
     @contextmanager
     def watch(self) -> Iterator[Collection[Digest]]:
-        """Give what builds count on at any time in the block, though it ends before."""
+        """Return what builds count on during the block, even if it ends earlier."""
         seen = self.of_builds()
         self._watchers.append(seen)
         try:
@@ -79,12 +79,12 @@ class Leases:
         self._forget_ended()
 
     def current(self) -> set[Digest]:
-        """Give all that is leased now."""
+        """Return all that is leased now."""
         self._forget_ended()
         return self.of_builds().union(self._until)
 
     def of_builds(self) -> set[Digest]:
-        """Give what builds count on now: what they lose, their images lose."""
+        """Return what builds count on now: what they lose, their images lose."""
         held: set[Digest] = set()
         for lease in self._open:
             held.update(tuple(lease.digests))  # threads add to it

@@ -10,7 +10,7 @@ import sqlite3
 from typing import Final
 
 from nixeryd.images.digests import Digest
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS mirrored_lists (
@@ -53,7 +53,9 @@ class Lists:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
-    def find(self, place: Place, subject: Digest | None = None) -> str | None:
+    def find(
+        self, place: UpstreamRepository, subject: Digest | None = None
+    ) -> str | None:
         """Find the list that the upstream last gave: of referrers, or of tags."""
         row = self._db.execute(
             "SELECT items FROM mirrored_lists"
@@ -62,7 +64,9 @@ class Lists:
         ).fetchone()
         return None if row is None else str(row[0])
 
-    def keep(self, place: Place, subject: Digest | None, items: str) -> None:
+    def keep(
+        self, place: UpstreamRepository, subject: Digest | None, items: str
+    ) -> None:
         """Keep a list instead of the one before, as far as there is room."""
         size = len(items.encode())
         with self._db:
@@ -74,7 +78,7 @@ class Lists:
                 )
                 self._db.execute(_TRIM, (place.upstream, MOST_BYTES, MOST_LISTS))
 
-    def forget(self, place: Place, subject: Digest | None = None) -> None:
+    def forget(self, place: UpstreamRepository, subject: Digest | None = None) -> None:
         """Forget a list: the upstream says that there is none."""
         with self._db:
             self._forget(place, subject)
@@ -85,7 +89,7 @@ class Lists:
         (size,) = self._db.execute(total).fetchone()
         return int(size)
 
-    def _forget(self, place: Place, subject: Digest | None) -> None:
+    def _forget(self, place: UpstreamRepository, subject: Digest | None) -> None:
         self._db.execute(
             "DELETE FROM mirrored_lists"
             " WHERE upstream = ? AND repository = ? AND subject = ?",

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS mirrored_tags (
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class UpstreamRepository:
     """A repository of an upstream."""
 
     upstream: str
@@ -50,7 +50,7 @@ class Mirrored:
         self._db = connection
         self._numbers = numbers
 
-    def tag(self, place: Place, tag: str) -> Entry | None:
+    def tag(self, place: UpstreamRepository, tag: str) -> Entry | None:
         """Find what is known of a tag."""
         row = self._db.execute(
             "SELECT manifest, checked, gone FROM mirrored_tags"
@@ -62,7 +62,7 @@ class Mirrored:
         manifest, checked, gone = row
         return Entry(Digest.parse(manifest), checked, bool(gone))
 
-    def set_tag(self, place: Place, tag: str, entry: Entry) -> None:
+    def set_tag(self, place: UpstreamRepository, tag: str, entry: Entry) -> None:
         """Remember what the upstream said of a tag."""
         with self._db:
             self._db.execute(
@@ -77,7 +77,7 @@ class Mirrored:
                 ),
             )
 
-    def tags(self) -> list[tuple[Place, str, Entry]]:
+    def tags(self) -> list[tuple[UpstreamRepository, str, Entry]]:
         """List all tags that were pulled, by name."""
         rows = self._db.execute(
             "SELECT upstream, repository, tag, manifest, checked, gone"
@@ -85,7 +85,7 @@ class Mirrored:
         )
         return [
             (
-                Place(upstream, repository),
+                UpstreamRepository(upstream, repository),
                 tag,
                 Entry(Digest.parse(digest), when, bool(g)),
             )
@@ -97,12 +97,16 @@ class Mirrored:
         (number,) = self._db.execute("SELECT count(*) FROM mirrored_tags").fetchone()
         return int(number)
 
-    def add_manifest(self, place: Place, digest: Digest, media_type: str) -> None:
+    def add_manifest(
+        self, place: UpstreamRepository, digest: Digest, media_type: str
+    ) -> None:
         """Remember where a manifest is from, and of which type it is there."""
         with self._db:
             self.insert_manifest(place, digest, media_type)
 
-    def insert_manifest(self, place: Place, digest: Digest, media_type: str) -> None:
+    def insert_manifest(
+        self, place: UpstreamRepository, digest: Digest, media_type: str
+    ) -> None:
         """Remember where a manifest is from, in a transaction of yours."""
         self._db.execute(
             "INSERT OR REPLACE INTO mirrored_manifests"
@@ -110,7 +114,7 @@ class Mirrored:
             (str(digest), place.upstream, place.repository, media_type),
         )
 
-    def media_type(self, place: Place, digest: Digest) -> str | None:
+    def media_type(self, place: UpstreamRepository, digest: Digest) -> str | None:
         """Tell of which type a manifest is there; None if it was not had from there."""
         row = self._db.execute(
             "SELECT coalesce(here.media_type, manifests.media_type)"
@@ -120,14 +124,16 @@ class Mirrored:
         ).fetchone()
         return None if row is None else str(row[0])
 
-    def places(self, digest: Digest) -> list[Place]:
+    def places(self, digest: Digest) -> list[UpstreamRepository]:
         """List where a manifest can be had again, and the blobs it names."""
         rows = self._db.execute(
             "SELECT upstream, repository FROM mirrored_manifests WHERE digest = ?"
             " ORDER BY upstream, repository",
             (str(digest),),
         )
-        return [Place(upstream, repository) for upstream, repository in rows]
+        return [
+            UpstreamRepository(upstream, repository) for upstream, repository in rows
+        ]
 
     def add_blob(self, digest: Digest, size: int) -> None:
         """Remember a blob that was fetched; `size` in bytes."""

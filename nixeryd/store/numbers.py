@@ -40,7 +40,7 @@ class Numbers:
         self._known: dict[str, tuple[Digest, ...]] = {}
 
     def write(self, digests: Iterable[Digest]) -> str:
-        """Give the numbers of distinct digests as JSON, in a transaction of yours."""
+        """Return the numbers of distinct digests as JSON, in a transaction of yours."""
         texts = list(dict.fromkeys(map(str, digests)))
         self._db.executemany(
             "INSERT OR IGNORE INTO digests (digest) VALUES (?)",
@@ -50,7 +50,7 @@ class Numbers:
         return json.dumps([number for (number,) in rows])
 
     def read(self, numbers: str) -> tuple[Digest, ...]:
-        """Give the digests of what was written."""
+        """Return the digests of what was written."""
         digests = self._known.get(numbers)
         if digests is None:
             if len(self._known) >= _MOST:
@@ -69,7 +69,7 @@ class Numbers:
         )
 
     def all(self) -> tuple[Numbering, list[int | None]]:
-        """Give all digests with their numbers, and the sizes by number."""
+        """Return all digests with their numbers, and the sizes by number."""
         digests: list[str] = []
         sizes: list[int | None] = []
         rows = self._db.execute(

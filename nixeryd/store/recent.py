@@ -26,7 +26,7 @@ class Recent:
         self._answers: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable, look_up: Callable[[], V]) -> V:
-        """Give the answer to `key`, looked up if it may be another by now."""
+        """Return the answer to `key`, looked up if it may be another by now."""
         changes = self._db.total_changes
         if changes != self._changes or len(self._answers) >= _MOST:
             self._changes = changes

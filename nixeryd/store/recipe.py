@@ -106,12 +106,12 @@ class OpenRecipe:
         self.table: Table = read_table(self._pread(range(_trailer(fd).table, end)))
 
     def pieces(self, part: range) -> Iterator[Piece]:
-        """Give what a part is made of, in order; raises `UnreadableRecipe`."""
+        """Return what a part is made of, in order; raises `UnreadableRecipe`."""
         for place, start in self.table.sections(part):
             yield from cut(self._pread(place), start, part)
 
     def read(self, part: range) -> Iterator[bytes]:
-        """Give the bytes of a part in pieces of any size up to a mebibyte."""
+        """Return the bytes of a part in pieces of any size up to a mebibyte."""
         for piece in self.pieces(part):
             if isinstance(piece, bytes):
                 yield piece

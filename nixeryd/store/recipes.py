@@ -33,11 +33,11 @@ class Recipes:
         self._seals: dict[Digest, int] = {}
 
     def path(self, digest: Digest) -> Path:
-        """Give the place of a recipe, there or not."""
+        """Return the place of a recipe, there or not."""
         return Path(self._name(digest))
 
     def __contains__(self, digest: Digest) -> bool:
-        """Tell whether a recipe is here."""
+        """Return whether a recipe is here."""
         return os.access(self._name(digest), os.F_OK) and digest not in self._lost
 
     def find(self, digest: Digest) -> Recipe | None:
@@ -51,7 +51,7 @@ class Recipes:
             return None
 
     def sealed(self, recipe: Recipe) -> int:
-        """Give when its files were known to be right, in nanoseconds."""
+        """Return when its files were known to be right, in nanoseconds."""
         return self._seals.get(recipe.digest, recipe.sealed)
 
     def seal(self, digest: Digest, sealed: int) -> None:
@@ -79,7 +79,7 @@ class Recipes:
 
 
 def weigh(place: str, size: int) -> int:
-    """Give the bytes of the blob that is kept in a file of `size` bytes.
+    """Return the bytes of the blob that is kept in a file of `size` bytes.
 
     A recipe weighs what it keeps in the Nix store.
     """

@@ -21,7 +21,7 @@ from nixeryd.images.numbering import count_uses
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ManifestUse:
     """A manifest that is here, and what it needs to be of use.
 
     `needs` are its blobs, each once; of an index, the manifests that it names. They
@@ -63,7 +63,7 @@ class Eviction:
 
 
 def plan_eviction(  # noqa: PLR0913  all that it weighs
-    held: Sequence[Held],
+    held: Sequence[ManifestUse],
     blobs: Mapping[int, Blob],
     *,
     cap: int,
@@ -92,7 +92,7 @@ def plan_eviction(  # noqa: PLR0913  all that it weighs
 
 
 def plan_removal(
-    held: Sequence[Held],
+    held: Sequence[ManifestUse],
     blobs: Mapping[int, Blob],
     *,
     remove: Sequence[int],
@@ -128,7 +128,7 @@ class _Pool:
 
     def __init__(
         self,
-        held: Sequence[Held],
+        held: Sequence[ManifestUse],
         blobs: Mapping[int, Blob],
         busy: AbstractSet[int],
     ) -> None:
@@ -150,7 +150,7 @@ class _Pool:
         self._exempt = frozenset(self._reach(exempt))
 
     def loose(self, before: float, after: float) -> Iterator[int]:
-        """Give what no manifest needs, oldest first."""
+        """Return what no manifest needs, oldest first."""
         users = self._users
         found = [
             (blob.written, number)
@@ -163,8 +163,8 @@ class _Pool:
         self._free(number)
         return Step(None, (number,))
 
-    def in_order(self) -> Iterator[Held]:
-        """Give what may be forgotten, least recently used first.
+    def in_order(self) -> Iterator[ManifestUse]:
+        """Return what may be forgotten, least recently used first.
 
         What an index needs is used whenever the index is, and goes after it.
         """
@@ -175,13 +175,17 @@ class _Pool:
                 waiting.add(number)
                 yield from self._unneeded([number], waiting)
 
-    def below(self, start: Sequence[int], spared: AbstractSet[int]) -> Iterator[Held]:
-        """Give these manifests and what they name, as far as nobody else does."""
+    def below(
+        self, start: Sequence[int], spared: AbstractSet[int]
+    ) -> Iterator[ManifestUse]:
+        """Return these manifests and what they name, as far as nobody else does."""
         known = [one for one in dict.fromkeys(start) if one in self._held]
         yield from self._unneeded(known, self._reach(known) - (spared - set(start)))
 
-    def _unneeded(self, start: Sequence[int], waiting: set[int]) -> Iterator[Held]:
-        """Give of `start`, and then of all that is `waiting`, what nobody needs."""
+    def _unneeded(
+        self, start: Sequence[int], waiting: set[int]
+    ) -> Iterator[ManifestUse]:
+        """Return of `start`, and then of all that is `waiting`, what nobody needs."""
         due = [one for one in start if one in waiting and self._users[one] == 1]
         while due:
             number = due.pop()
@@ -190,7 +194,7 @@ class _Pool:
             freed = waiting.intersection(self._named.get(number, ()))
             due += sorted(one for one in freed if self._users[one] == 1)
 
-    def forget(self, manifest: Held) -> Step:
+    def forget(self, manifest: ManifestUse) -> Step:
         users = self._users
         gone = []
         for number in (manifest.number, *manifest.needs):
@@ -213,7 +217,7 @@ class _Pool:
         return used
 
     def _reach(self, start: Sequence[int]) -> set[int]:
-        """Give these manifests and all that they name, as far as they are here."""
+        """Return these manifests and all that they name, as far as they are here."""
         found = set(start)
         due = list(start)
         while due:

@@ -5,15 +5,7 @@ A change here needs a step in `migrations`, unless a table or an index is only a
 
 from typing import Final
 
-from nixeryd.store import (
-    insides,
-    lists,
-    mirrored,
-    names,
-    numbers,
-    origins,
-    readings,
-)
+from nixeryd.store import contents, lists, mirrored, names, numbers, origins, readings
 
 _IMAGES: Final = """
 CREATE TABLE IF NOT EXISTS layers (
@@ -53,5 +45,5 @@ CREATE TRIGGER IF NOT EXISTS manifest_written AFTER INSERT ON manifests BEGIN
 END;
 """
 
-_PARTS = (mirrored, lists, names, insides, origins, readings)
+_PARTS = (mirrored, lists, names, contents, origins, readings)
 TABLES: Final = "".join((numbers.SCHEMA, _IMAGES, *(part.SCHEMA for part in _PARTS)))

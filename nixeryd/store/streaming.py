@@ -106,11 +106,11 @@ class StreamedBlob:
             self.recipes.seal(self.digest, sealed)
 
     def is_sealed(self, changed: int) -> bool:
-        """Tell whether a file that changed at `changed` is what was hashed."""
+        """Return whether a file that changed at `changed` is what was hashed."""
         return is_unchanged(changed, self.recipes.sealed(self.recipe), time.time_ns())
 
     def settled(self) -> int:
-        """Give a ctime up to which files are what was hashed, in nanoseconds."""
+        """Return a ctime up to which files are what was hashed, in nanoseconds."""
         sealed = self.recipes.sealed(self.recipe)
         return sealed - 2 * TICK if sealed <= time.time_ns() else 0
 
@@ -144,7 +144,7 @@ class _Stream:
         self._held: Piece | None = None  # seen, and not handed on yet
 
     async def arrive(self) -> range | bytes:
-        """Give the next bytes, or the place in `fd` where they are; empty at the end.
+        """Return the next bytes, or the place in `fd` where they are; empty at the end.
 
         Raises `LostContent`.
         """

@@ -21,8 +21,8 @@ from nixeryd.upstream.errors import (
 )
 from nixeryd.upstream.manifests import FetchedManifest, ManifestHead
 from nixeryd.upstream.outgoing import DIRECT, Outgoing, read_outgoing
-from nixeryd.upstream.pace import Pace
 from nixeryd.upstream.ratelimit import RateLimit
+from nixeryd.upstream.retry_policy import RetryPolicy
 from nixeryd.upstream.tags import TagsPage
 
 __all__ = [
@@ -33,8 +33,8 @@ __all__ = [
     "LoginSource",
     "ManifestHead",
     "Outgoing",
-    "Pace",
     "RateLimit",
+    "RetryPolicy",
     "TagsPage",
     "Upstream",
     "UpstreamBroken",

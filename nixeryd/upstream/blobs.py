@@ -41,7 +41,7 @@ class BlobStream:
         return self
 
     async def __anext__(self) -> bytes:
-        """Give the next bytes; UpstreamUnreachable when the connection breaks."""
+        """Return the next bytes; UpstreamUnreachable when the connection breaks."""
         with transport_errors(self._upstream, "sending a blob"):
             return await anext(self._chunks)
 

@@ -18,7 +18,7 @@ GOODBYE = 2
 
 @asynccontextmanager
 async def open_body(response: httpx.Response) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Give the body's bytes as they come; the response is closed in the end."""
+    """Return the body's bytes as they come; the response is closed in the end."""
     chunks = response.aiter_raw()
     try:
         yield chunks

@@ -23,7 +23,7 @@ class Contexts:
 
 @cache
 def system_certificates() -> ssl.SSLContext:
-    """Give the system's certificate store (a company's own CA is in there), or httpx's.
+    """Return the system's certificate store, with a company's own CA, or httpx's.
 
     OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR.
     """

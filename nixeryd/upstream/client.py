@@ -25,7 +25,6 @@ from nixeryd.upstream.errors import (
     UpstreamDenied,
     UpstreamUnreachable,
 )
-from nixeryd.upstream.exchange import Exchange, Question
 from nixeryd.upstream.manifests import (
     ACCEPT,
     MAX_MANIFEST,
@@ -37,7 +36,6 @@ from nixeryd.upstream.manifests import (
 )
 from nixeryd.upstream.network import transport_errors
 from nixeryd.upstream.outgoing import DIRECT, Outgoing, open_client
-from nixeryd.upstream.pace import Pace
 from nixeryd.upstream.ratelimit import RateLimit
 from nixeryd.upstream.referrers import (
     MAX_PAGES,
@@ -45,6 +43,8 @@ from nixeryd.upstream.referrers import (
     next_page,
     read_page,
 )
+from nixeryd.upstream.requests import Exchange, Request
+from nixeryd.upstream.retry_policy import RetryPolicy
 from nixeryd.upstream.tags import MAX_TAGS, TagsPage, read_tags
 from nixeryd.upstream.tokens import Authorizer
 from nixeryd.upstream.trust import same_origin
@@ -74,7 +74,7 @@ class Upstream:
         self._via = via
 
     def behind(self, via: tuple[str, ...]) -> "Upstream":
-        """Give the same client, for what other nixeryds asked us for."""
+        """Return the same client, for what other nixeryds asked us for."""
         if not via:
             return self
         return Upstream(
@@ -104,9 +104,9 @@ class Upstream:
             UpstreamError: it is none, it cannot be reached, or it refuses our login.
 
         """
-        question = Question("GET", f"{self.url}/v2/", "", "/v2/", self._headers())
+        request = Request("GET", f"{self.url}/v2/", "", "/v2/", self._headers())
         try:
-            async with self._ask_in_time(question):
+            async with self._ask_in_time(request):
                 return True
         except UpstreamDenied as error:
             if self._is_anonymous:
@@ -119,8 +119,8 @@ class Upstream:
         self, repository: str, reference: Digest | str
     ) -> ManifestHead:
         """Ask what a tag is at (HEAD: free of Docker Hub's quota)."""
-        question = self._manifest("HEAD", repository, reference)
-        async with self._ask_in_time(question) as response:
+        request = self._manifest("HEAD", repository, reference)
+        async with self._ask_in_time(request) as response:
             headers = response.headers
             length = headers.get("Content-Length", "")
             return ManifestHead(
@@ -136,9 +136,9 @@ class Upstream:
         self, repository: str, reference: Digest | str
     ) -> FetchedManifest:
         """Fetch a manifest or an index, checked; UpstreamBroken if it is none."""
-        question = self._manifest("GET", repository, reference)
-        async with self._ask_in_time(question) as response:
-            body = await self._read(response, MAX_MANIFEST, question.what)
+        request = self._manifest("GET", repository, reference)
+        async with self._ask_in_time(request) as response:
+            body = await self._read(response, MAX_MANIFEST, request.what)
             return check_manifest(
                 self.name,
                 body,
@@ -149,14 +149,14 @@ class Upstream:
 
     async def head_blob(self, repository: str, digest: Digest) -> int | None:
         """Ask for a blob's size in bytes; None if the upstream does not say."""
-        question = Question(
+        request = Request(
             "HEAD",
             self._path(repository, "blobs", str(digest)),
             repository,
             f"a blob of {repository}",
             self._headers(),
         )
-        async with self._ask_in_time(question) as response:
+        async with self._ask_in_time(request) as response:
             size, _ = read_extent(self.name, response, 0)
             return size
 
@@ -168,14 +168,14 @@ class Upstream:
 
         Not checked against its digest: whoever stores it does that while storing.
         """
-        question = Question(
+        request = Request(
             "GET",
             self._path(repository, "blobs", str(digest)),
             repository,
             f"a blob of {repository}",
             self._headers({"Range": f"bytes={offset}-"} if offset else {}),
         )
-        async with self._exchange.ask(question) as response:
+        async with self._exchange.ask(request) as response:
             size, start = read_extent(self.name, response, offset)
             async with open_body(response) as chunks:
                 yield BlobStream(self.name, chunks, size, start)
@@ -187,11 +187,11 @@ class Upstream:
         asked = {"n": n, "last": last}
         query = urlencode({key: v for key, v in asked.items() if v is not None})
         url = self._path(repository, "tags", "list") + (f"?{query}" if query else "")
-        question = Question(
+        request = Request(
             "GET", url, repository, f"the tags of {repository}", self._headers()
         )
-        async with self._ask_in_time(question) as response:
-            body = await self._read(response, MAX_TAGS, question.what)
+        async with self._ask_in_time(request) as response:
+            body = await self._read(response, MAX_TAGS, request.what)
             return read_tags(self.name, body, response.headers.get("Link"))
 
     async def referrers(self, repository: str, digest: Digest) -> tuple[bytes, ...]:
@@ -205,15 +205,15 @@ class Upstream:
         for _ in range(MAX_PAGES):
             if url is None:
                 return tuple(items)
-            question = Question(
+            request = Request(
                 "GET",
                 url,
                 repository,
                 f"the referrers of {digest}",
                 self._headers({"Accept": INDEX_TYPE}),
             )
-            async with self._ask_in_time(question) as response:
-                body = await self._read(response, room, question.what)
+            async with self._ask_in_time(request) as response:
+                body = await self._read(response, room, request.what)
                 items |= dict.fromkeys(read_page(self.name, body))
                 room -= len(body or b"")
                 url = next_page(url, response.headers.get("Link"))
@@ -222,21 +222,21 @@ class Upstream:
         )
 
     @asynccontextmanager
-    async def _ask_in_time(self, question: Question) -> AsyncIterator[httpx.Response]:
+    async def _ask_in_time(self, request: Request) -> AsyncIterator[httpx.Response]:
         """Ask for something small: all of it has to come before long."""
         try:
             with trio.fail_after(WHOLE):
-                async with self._exchange.ask(question) as response:
+                async with self._exchange.ask(request) as response:
                     yield response
         except trio.TooSlowError as error:
             raise UpstreamUnreachable(
-                self.name, f"took more than {WHOLE} s for {question.what}"
+                self.name, f"took more than {WHOLE} s for {request.what}"
             ) from error
 
     def _manifest(
         self, method: str, repository: str, reference: Digest | str
-    ) -> Question:
-        return Question(
+    ) -> Request:
+        return Request(
             method,
             self._path(repository, "manifests", str(reference)),
             repository,
@@ -275,7 +275,7 @@ async def open_upstream(  # noqa: PLR0913  by keyword, with defaults
     *,
     login: LoginSource = anonymous,
     via: str = "nixeryd",
-    pace: Pace | None = None,
+    retry_policy: RetryPolicy | None = None,
     outgoing: Outgoing = DIRECT,
     contexts: Contexts | None = None,
 ) -> AsyncIterator[Upstream]:
@@ -288,16 +288,16 @@ async def open_upstream(  # noqa: PLR0913  by keyword, with defaults
         ValueError: `url` is no `http(s)://host[:port]`, or holds a user name.
 
     """
-    pace = pace or Pace()
+    retry_policy = retry_policy or RetryPolicy()
     url = _registry_url(name, url)
     async with open_client(
         name, url, via=via, outgoing=outgoing, contexts=contexts
     ) as client:
-        authorizer = Authorizer(name, url, client, login, pace)
+        authorizer = Authorizer(name, url, client, login, retry_policy)
         yield Upstream(
             name,
             url,
-            Exchange(name, client, authorizer, pace),
+            Exchange(name, client, authorizer, retry_policy),
             (via,),
             is_anonymous=login is anonymous,
         )

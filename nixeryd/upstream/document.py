@@ -10,7 +10,7 @@ from nixeryd.upstream.outgoing import DIRECT, Outgoing, open_client
 
 
 async def fetch_document(url: str, *, limit: int, outgoing: Outgoing = DIRECT) -> bytes:
-    """Give what is at an http or https URL, `limit` bytes at most.
+    """Return what is at an http or https URL, `limit` bytes at most.
 
     Redirects are followed, though never to this machine or its network from
     elsewhere. Raises `UpstreamError`, or ValueError for what is no such URL.

@@ -13,7 +13,7 @@ import trio
 from nixeryd.upstream.challenges import Basic, Bearer, Challenge, choose
 from nixeryd.upstream.credentials import LoginSource
 from nixeryd.upstream.errors import UpstreamDenied, UpstreamError
-from nixeryd.upstream.pace import Pace
+from nixeryd.upstream.retry_policy import RetryPolicy
 from nixeryd.upstream.tokenservice import Token, TokenService
 
 
@@ -40,18 +40,18 @@ class Authorizer:
         url: str,
         client: httpx.AsyncClient,
         login: LoginSource,
-        pace: Pace,
+        retry_policy: RetryPolicy,
     ) -> None:
         self._upstream = upstream
         self._service = TokenService(upstream, url, client)
         self._login = login
-        self._pace = pace
+        self._retry_policy = retry_policy
         self._basic: str | None = None
         self._bearer: Bearer | None = None
         self._slots: dict[str, _Slot] = {}
 
     async def header(self, repository: str) -> str | None:
-        """Give the header for requests about `repository`; None: none is known."""
+        """Return the header for requests about `repository`; None: none is known."""
         if self._bearer is None:
             return self._basic
         try:
@@ -67,7 +67,7 @@ class Authorizer:
         repository: str,
         rejected: str | None,
     ) -> str:
-        """Give a header that answers the challenges and is not the `rejected` one.
+        """Return a header that answers the challenges and is not the `rejected` one.
 
         Raises:
             UpstreamDenied: we have no login, or the realm takes ours for wrong.
@@ -115,7 +115,7 @@ class Authorizer:
                 raise copy.copy(slot.failure)
             slot.token = slot.failure = None
             try:
-                slot.token = await self._pace.persist(
+                slot.token = await self._retry_policy.retry(
                     lambda: self._fetch(bearer, scope)
                 )
             except UpstreamError as error:
@@ -127,11 +127,11 @@ class Authorizer:
     def _usable(self, token: Token, rejected: str | None) -> bool:
         return (
             f"Bearer {token.value}" != rejected
-            and self._pace.clock() < token.good_until
+            and self._retry_policy.clock() < token.good_until
         )
 
     async def _fetch(self, bearer: Bearer, scope: str) -> Token:
-        now = self._pace.clock()
+        now = self._retry_policy.clock()
         return await self._service.fetch(bearer, scope, await self._login(), now)
 
 

@@ -21,7 +21,7 @@ from nixeryd.upstream.errors import (
     UpstreamRateLimited,
 )
 from nixeryd.upstream.network import transport_errors
-from nixeryd.upstream.pace import parse_retry_after
+from nixeryd.upstream.retry_policy import parse_retry_after
 from nixeryd.upstream.trust import realm_allowed
 
 # Bytes; real ones have two or three thousand.

@@ -41,7 +41,7 @@ class Locality(Enum):
     GLOBAL = "global"
 
     def is_reachable_from(self, home: "Locality | None") -> bool:
-        """Tell whether an upstream at `home` may send us here."""
+        """Return whether an upstream at `home` may send us here."""
         return self is Locality.GLOBAL or self is home
 
 
@@ -63,7 +63,7 @@ def locality(address: str) -> Locality:
 
 
 def address_allowed(address: str, home: Locality | None) -> bool:
-    """Tell whether an upstream at `home` may send us to this address.
+    """Return whether an upstream at `home` may send us to this address.
 
     Global addresses always; others only where the upstream itself is.
     """
@@ -90,7 +90,7 @@ def realm_allowed(
     upstream: str,
     known: Mapping[str, Collection[str]] = KNOWN_REALMS,
 ) -> bool:
-    """Tell whether credentials for the registry at `upstream` may go to `realm` (URLs).
+    """Return whether credentials for the registry `upstream` may go to `realm` (URLs).
 
     Never in the clear, unless the upstream itself is configured so.
     """
@@ -112,7 +112,7 @@ def realm_allowed(
 
 
 def redirect_allowed(source: str, target: str) -> bool:
-    """Tell whether a redirect may go from the URL `source` to the URL `target`.
+    """Return whether a redirect may go from the URL `source` to the URL `target`.
 
     HTTP and HTTPS only, never from HTTPS back to HTTP, never with a user name in
     it. Where the name leads is a question of addresses, asked on connecting.
@@ -124,7 +124,7 @@ def redirect_allowed(source: str, target: str) -> bool:
 
 
 def is_near(url: str) -> bool:
-    """Tell whether a URL leads to this machine or its neighbours, as far as it says.
+    """Return whether a URL leads to this machine or its neighbours, as far as it says.
 
     An address that is not global, or a name that only a local network knows.
     """
@@ -134,7 +134,7 @@ def is_near(url: str) -> bool:
 
 
 def same_origin(one: str, other: str) -> bool:
-    """Tell whether both URLs have the same scheme, host and port (RFC 6454)."""
+    """Return whether both URLs have the same scheme, host and port (RFC 6454)."""
     first, second = _split(one), _split(other)
     return (
         first is not None and second is not None and _origin(first) == _origin(second)

@@ -17,7 +17,7 @@ LONGEST: Final = 8
 
 
 def read_via(header: str) -> tuple[str, ...]:
-    """Give the pseudonyms in a `Via` header, the first proxy's first."""
+    """Return the pseudonyms in a `Via` header, the first proxy's first."""
     return tuple(_PSEUDONYM.findall(header))
 
 

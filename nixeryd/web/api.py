@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest
 
 from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.web.framework import respond
-from nixeryd.web.ports import Control, Door
+from nixeryd.web.ports import AdminService, ListenerKind
 from nixeryd.web.rights import check_may_change
 from nixeryd.web.streams import stream_lines
 
@@ -54,7 +54,9 @@ def install_health(app: QuartTrio) -> None:
         return respond(200, b'{"status": "ok"}')
 
 
-def install_api(app: QuartTrio, control: Control, door: Door) -> None:
+def install_api(
+    app: QuartTrio, control: AdminService, listener_kind: ListenerKind
+) -> None:
     """Add `/api/v1`; what changes anything is 403 for who may not."""
 
     @app.get("/api/v1/status")
@@ -67,7 +69,7 @@ def install_api(app: QuartTrio, control: Control, door: Door) -> None:
 
     @app.post("/api/v1/reload")
     async def reload() -> Response:
-        check_may_change(door)
+        check_may_change(listener_kind)
         return respond(200, json.dumps(await control.reload()).encode())
 
     @app.get("/metrics")
@@ -82,19 +84,19 @@ def install_api(app: QuartTrio, control: Control, door: Door) -> None:
 
     @app.post("/api/v1/pull")
     async def pull() -> Response:
-        check_may_change(door)
+        check_may_change(listener_kind)
         asked = await read_body(PullRequest)
-        asker = "nixeryd pull" if door is Door.ADMIN else "the page"
+        asker = "nixeryd pull" if listener_kind is ListenerKind.ADMIN else "the page"
         return stream_lines(_tell(control, asked, asker))
 
     @app.post("/api/v1/popularity")
     async def popularity() -> Response:
-        check_may_change(door)
+        check_may_change(listener_kind)
         return respond(200, json.dumps(await control.renew_popularity()).encode())
 
     @app.post("/api/v1/offline")
     async def offline() -> Response:
-        check_may_change(door)
+        check_may_change(listener_kind)
         asked = await read_body(OfflineRequest)
         await control.set_offline(offline=asked.offline)
         return respond(200, msgspec.json.encode(asked))
@@ -117,7 +119,7 @@ async def read_body(kind: type[T]) -> T:
 
 @trio.as_safe_channel
 async def _tell(
-    control: Control, asked: PullRequest, asker: str
+    control: AdminService, asked: PullRequest, asker: str
 ) -> AsyncGenerator[bytes, None]:
     for name in asked.names:
         try:

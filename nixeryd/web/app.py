@@ -10,15 +10,15 @@ import trio
 from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.guard import Guard
 from nixeryd.web.hosts import Policy
-from nixeryd.web.ports import Control, Door, Registry
+from nixeryd.web.ports import AdminService, ListenerKind, Registry
 from nixeryd.web.registry import RegistryApp
 from nixeryd.web.waiting import HOLD
 
 
 def create_app(
     registry: Registry,
-    control: Control,
-    door: Door,
+    control: AdminService,
+    listener_kind: ListenerKind,
     policy: Policy,
     *,
     hold: float = HOLD,
@@ -27,10 +27,10 @@ def create_app(
 
     A manifest that takes more than `hold` seconds is waited for in turns.
     """
-    app = _Late(control, door)
-    if door is Door.ADMIN:
+    app = _Late(control, listener_kind)
+    if listener_kind is ListenerKind.ADMIN:
         return Guard(app, policy)
-    mirror = door is Door.MIRROR
+    mirror = listener_kind is ListenerKind.MIRROR
     return Guard(RegistryApp(registry, app, mirror=mirror, hold=hold), policy)
 
 
@@ -40,9 +40,9 @@ class _Late:
     Its framework is imported only then, in a thread: see `nixeryd.web.framework`.
     """
 
-    def __init__(self, control: Control, door: Door) -> None:
+    def __init__(self, control: AdminService, listener_kind: ListenerKind) -> None:
         self._control = control
-        self._door = door
+        self._door = listener_kind
         self._app: App | None = None
         self._making = trio.Lock()
 
@@ -56,22 +56,22 @@ class _Late:
     def _make(self) -> App:
         from nixeryd.web.api import install_api, install_health  # noqa: PLC0415  late
         from nixeryd.web.cache import install_cache  # noqa: PLC0415  late
+        from nixeryd.web.contents import install_insides  # noqa: PLC0415  late
         from nixeryd.web.dashboard.install import (  # noqa: PLC0415  late
             install_dashboard,
         )
         from nixeryd.web.framework import make_framework_app  # noqa: PLC0415  late
-        from nixeryd.web.insides import install_insides  # noqa: PLC0415  late
         from nixeryd.web.live import install_live  # noqa: PLC0415  late
         from nixeryd.web.openapi import install_openapi  # noqa: PLC0415  late
 
         app = make_framework_app()
         install_health(app)
-        if self._door is not Door.MIRROR:
+        if self._door is not ListenerKind.MIRROR:
             install_api(app, self._control, self._door)
             install_live(app, self._control)
             install_cache(app, self._control.cache, self._door)
             install_insides(app, self._control.cache)
             install_openapi(app)
-        if self._door is Door.MAIN:
+        if self._door is ListenerKind.MAIN:
             install_dashboard(app, self._control)
         return app

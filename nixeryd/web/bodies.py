@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
-from nixeryd.images.served import BlobFile
+from nixeryd.images.served_manifests import BlobFile
 from nixeryd.web.ports import BlobStream, LiveBlob
 from nixeryd.web.zerocopy import FileData
 

@@ -29,12 +29,12 @@ def by_name(headers: Iterable[tuple[str, str]]) -> Fields:
 
 
 def is_fetched_ahead(fields: Fields) -> bool:
-    """Tell whether a browser loads this before anybody asked for it."""
+    """Return whether a browser loads this before anybody asked for it."""
     return not _AHEAD.isdisjoint(fields)
 
 
 def is_from_browser(fields: Fields, host: str) -> bool:
-    """Tell whether anything says that a browser sent this."""
+    """Return whether anything says that a browser sent this."""
     return (
         is_fetched_ahead(fields)
         or "origin" in fields
@@ -48,22 +48,22 @@ def is_from_browser(fields: Fields, host: str) -> bool:
 
 
 def has_foreign_referer(fields: Fields, host: str) -> bool:
-    """Tell whether a page of another origin led here."""
+    """Return whether a page of another origin led here."""
     return any(_origin(text) != _own(host) for text in fields.get("referer", ()))
 
 
 def has_foreign_origin(fields: Fields, host: str) -> bool:
-    """Tell whether an Origin is there that is not this host's."""
+    """Return whether an Origin is there that is not this host's."""
     return any(origin != _own(host) for origin in fields.get("origin", ()))
 
 
 def is_foreign(fields: Fields) -> bool:
-    """Tell whether the browser says that a page of another origin asks."""
+    """Return whether the browser says that a page of another origin asks."""
     return not _FOREIGN.isdisjoint(fields.get("sec-fetch-site", ()))
 
 
 def is_silent(fields: Fields) -> bool:
-    """Tell whether it is a browser that does not say who asks.
+    """Return whether it is a browser that does not say who asks.
 
     Safari before 16.4 and older browsers.
     """
@@ -74,7 +74,7 @@ def is_silent(fields: Fields) -> bool:
 
 
 def is_link(fields: Fields) -> bool:
-    """Tell whether somebody follows a link, in a tab and not in a frame."""
+    """Return whether somebody follows a link, in a tab and not in a frame."""
     return fields.get("sec-fetch-mode") == ["navigate"] and fields.get(
         "sec-fetch-dest", ["document"]
     ) == ["document"]

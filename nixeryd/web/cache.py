@@ -14,7 +14,7 @@ from quart_trio import QuartTrio
 
 from nixeryd.web.api import read_body
 from nixeryd.web.framework import respond
-from nixeryd.web.ports import Cache, Door
+from nixeryd.web.ports import Cache, ListenerKind
 from nixeryd.web.rights import check_may_change
 from nixeryd.web.streams import stream_file, stream_lines
 
@@ -48,13 +48,13 @@ class VerifyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     repair: bool = False
 
 
-def install_cache(app: QuartTrio, cache: Cache, door: Door) -> None:
+def install_cache(app: QuartTrio, cache: Cache, listener_kind: ListenerKind) -> None:
     """Add the API of the cache."""
-    _install_images(app, cache, door)
-    _install_care(app, cache, door)
+    _install_images(app, cache, listener_kind)
+    _install_care(app, cache, listener_kind)
 
 
-def _install_images(app: QuartTrio, cache: Cache, door: Door) -> None:
+def _install_images(app: QuartTrio, cache: Cache, listener_kind: ListenerKind) -> None:
     @app.get("/api/v1/images")
     async def images() -> Response:
         return respond(200, msgspec.json.encode(await cache.images()))
@@ -66,35 +66,35 @@ def _install_images(app: QuartTrio, cache: Cache, door: Door) -> None:
 
     @app.post("/api/v1/images/remove")
     async def remove() -> Response:
-        check_may_change(door)
+        check_may_change(listener_kind)
         asked = await read_body(NamesRequest)
         return respond(200, msgspec.json.encode(await cache.remove(asked.names)))
 
     @app.post("/api/v1/images/pin")
     async def pin() -> Response:
-        check_may_change(door)
+        check_may_change(listener_kind)
         asked = await read_body(PinRequest)
         names = await cache.pin(asked.names, pinned=asked.pinned)
         return respond(200, msgspec.json.encode({"names": names}))
 
     @app.get("/api/v1/image/archive")
     async def archive() -> Response:
-        check_may_change(door)
+        check_may_change(listener_kind)
         found = await cache.export(request.args.get("name", ""))
         return stream_file(found.read(), found.size, _TAR)
 
 
-def _install_care(app: QuartTrio, cache: Cache, door: Door) -> None:
+def _install_care(app: QuartTrio, cache: Cache, listener_kind: ListenerKind) -> None:
     @app.post("/api/v1/gc")
     async def collect() -> Response:
-        check_may_change(door)
+        check_may_change(listener_kind)
         asked = await read_body(CollectRequest)
         evicted = await cache.collect(asked.max_size, dry_run=asked.dry_run)
         return respond(200, msgspec.json.encode(evicted))
 
     @app.post("/api/v1/verify")
     async def verify() -> Response:
-        check_may_change(door)
+        check_may_change(listener_kind)
         asked = await read_body(VerifyRequest)
         return stream_lines(_tell(cache, repair=asked.repair))
 

@@ -11,7 +11,7 @@ _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9._+-]{0,39}", re.ASCII)
 
 
 def client_name(user_agent: str | None) -> str:
-    """Give the product that a User-Agent names first; "" if it names none."""
+    """Return the product that a User-Agent names first; "" if it names none."""
     found = _PRODUCT.match(user_agent or "")
     if found is None:
         return ""

@@ -28,7 +28,7 @@ _RESTART = "2"  # seconds until a daemon that was stopped may be back
 
 
 def render_error(error: NixerydError) -> tuple[int, bytes]:
-    """Give the HTTP status and the JSON body that tell of `error`."""
+    """Return the HTTP status and the JSON body that tell of `error`."""
     match error:
         case RegistryError():
             return error.status, error_body(error.code, error.message, error.detail)
@@ -37,7 +37,7 @@ def render_error(error: NixerydError) -> tuple[int, bytes]:
 
 
 def describe(error: Exception) -> tuple[int, bytes, dict[str, str]]:
-    """Give status, JSON and further headers of an answer; logs what is our fault."""
+    """Return status, JSON and further headers of an answer; logs what is our fault."""
     if isinstance(error, OSError) and error.errno in EXHAUSTED:
         _log.error("a request failed: %s", error)
         told = f"this machine has no more to give ({error.strerror}); ask again"
@@ -63,7 +63,7 @@ def describe(error: Exception) -> tuple[int, bytes, dict[str, str]]:
 
 
 def error_body(code: str, message: str, detail: object = None) -> bytes:
-    """Give the spec's JSON for one error."""
+    """Return the spec's JSON for one error."""
     entry: dict[str, object] = {"code": code, "message": message}
     if detail is not None:
         entry["detail"] = detail

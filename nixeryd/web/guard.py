@@ -155,7 +155,7 @@ def _refuse_reading(path: str, fields: Fields, host: str) -> Refusal | None:
 
 
 def is_own_page(method: str, headers: Iterable[tuple[str, str]]) -> bool:
-    """Tell whether this is a button of our own page, pressed.
+    """Return whether this is a button of our own page, pressed.
 
     Browsers send an Origin with every POST. The Host is one of ours: `refuse`.
     """
@@ -175,7 +175,7 @@ def _is_button(method: str, fields: Fields, host: str) -> bool:
 
 
 def is_this_machine(client: str) -> bool:
-    """Tell whether a client's IP address is of this machine itself."""
+    """Return whether a client's IP address is of this machine itself."""
     try:
         return ipaddress.ip_address(client.partition("%")[0]).is_loopback
     except ValueError:

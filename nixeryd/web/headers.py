@@ -16,7 +16,7 @@ def warning(text: str | None) -> dict[str, str]:
 
 
 def has_already(request: Request, digest: Digest) -> bool:
-    """Tell whether the client says that it has these bytes."""
+    """Return whether the client says that it has these bytes."""
     known = request.headers.get("if-none-match")
     if known is None:
         return False

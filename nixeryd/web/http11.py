@@ -40,7 +40,7 @@ _BODILESS = {"GET", "HEAD"}
 
 
 def make_config() -> Config:
-    """Give the settings that hypercorn's protocol classes look at."""
+    """Return the settings that hypercorn's protocol classes look at."""
     config = Config()
     config.accesslog = None
     config.errorlog = _log  # a name here would replace that logger's handlers

@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound
 
 from nixeryd.api.builds import Build, Fetch
 from nixeryd.web.framework import respond
-from nixeryd.web.ports import Control, Live, Watch
+from nixeryd.web.ports import AdminService, Live, Watch
 from nixeryd.web.sse import frame, stream
 
 
@@ -26,11 +26,11 @@ class Now(msgspec.Struct, frozen=True):
 
 
 def now_of(live: Live) -> Now:
-    """Give what goes on."""
+    """Return what goes on."""
     return Now(live.builds(), live.fetches(), live.queued())
 
 
-def install_live(app: QuartTrio, control: Control) -> None:
+def install_live(app: QuartTrio, control: AdminService) -> None:
     """Add the API's reading side of builds and failures."""
     _install_builds(app, control.live)
     _install_failures(app, control.live)
@@ -48,7 +48,7 @@ def _install_builds(app: QuartTrio, live: Live) -> None:
 
     @app.get("/api/v1/builds/<build>")
     async def build(build: str) -> Response:
-        return respond(200, msgspec.json.encode(find_build(live, build).told()))
+        return respond(200, msgspec.json.encode(find_build(live, build).snapshot()))
 
     @app.get("/api/v1/builds/<build>/log")
     async def build_log(build: str) -> Response:
@@ -154,7 +154,7 @@ class BuildTeller:
             self._line = part.total
             text = msgspec.json.encode(part).decode()
             told.append(frame(text, event="log", number=str(self._line)))
-        state = self._watch.told()
+        state = self._watch.snapshot()
         if state != self._told:
             self._told = state
             text = self._render(state)

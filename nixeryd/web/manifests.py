@@ -3,13 +3,13 @@
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import MANIFEST_TYPE
 from nixeryd.images.routes import ManifestRoute
-from nixeryd.images.served import Manifest, Origin, Patience, StillBuilding
+from nixeryd.images.served_manifests import Manifest, Origin, Patience, StillBuilding
 from nixeryd.web.clients import client_name
 from nixeryd.web.exchange import Answer, Request
 from nixeryd.web.headers import has_already, identity, not_modified, warning
 from nixeryd.web.ports import Registry
 from nixeryd.web.refusals import Refusals
-from nixeryd.web.waiting import LateBody, Turn
+from nixeryd.web.waiting import LateBody, RedirectHop
 
 
 class Manifests:
@@ -21,7 +21,7 @@ class Manifests:
         self._hold = hold
 
     async def answer(
-        self, request: Request, asked: ManifestRoute, origin: Origin, turn: Turn
+        self, request: Request, asked: ManifestRoute, origin: Origin, turn: RedirectHop
     ) -> Answer:
         """Answer one; of an image that stands in for another registry's, always."""
         if not self._registry.stands_in(asked.repository, origin):
@@ -37,7 +37,7 @@ class Manifests:
             return self._refusals.answer(request, origin, error)
 
     async def _answer(
-        self, request: Request, asked: ManifestRoute, origin: Origin, turn: Turn
+        self, request: Request, asked: ManifestRoute, origin: Origin, turn: RedirectHop
     ) -> Answer:
         asker = client_name(request.headers.get("user-agent"))
         patience = turn.patience(self._hold, asker)

@@ -19,8 +19,8 @@ from quart_trio import QuartTrio
 from nixeryd import __version__
 from nixeryd.api import daemon
 from nixeryd.api.builds import Build, Failure, LogPart
+from nixeryd.api.contents import Inside, Why
 from nixeryd.api.images import Checked, Checking, Evicted, ImageDetails, ImageList
-from nixeryd.api.insides import Inside, Why
 from nixeryd.web.api import OfflineRequest, PullRequest
 from nixeryd.web.cache import CollectRequest, NamesRequest, PinRequest, VerifyRequest
 from nixeryd.web.framework import respond

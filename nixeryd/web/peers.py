@@ -26,7 +26,7 @@ from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.runtime.sockdiag import SockDiag, Socket, unix_peer_uid
 from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.errors import deny
-from nixeryd.web.ports import Door
+from nixeryd.web.ports import ListenerKind
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Peers:
         self.tells = kernel is not None  # of all listeners that were asked about
 
     def can_tell(self, listener: Socket) -> bool:
-        """Tell whether the kernel says who connects to a listener."""
+        """Return whether the kernel says who connects to a listener."""
         if listener.family == socket.AF_UNIX:
             return True
         told = self._kernel is not None and self._kernel.sees(listener)
@@ -105,8 +105,8 @@ class Peers:
 
 
 @contextmanager
-def open_peers(users: frozenset[int] | None) -> Iterator[Mapping[Door, Peers]]:
-    """Give the peers of each door; clients share one.
+def open_peers(users: frozenset[int] | None) -> Iterator[Mapping[ListenerKind, Peers]]:
+    """Return the peers of each door; clients share one.
 
     The admin socket is for our own user and root, whatever `users` says.
     """
@@ -116,4 +116,8 @@ def open_peers(users: frozenset[int] | None) -> Iterator[Mapping[Door, Peers]]:
             kernel = stack.enter_context(SockDiag())
         clients = Peers(users, kernel)
         owner = Peers(frozenset(), kernel)
-        yield {Door.MAIN: clients, Door.MIRROR: clients, Door.ADMIN: owner}
+        yield {
+            ListenerKind.MAIN: clients,
+            ListenerKind.MIRROR: clients,
+            ListenerKind.ADMIN: owner,
+        }

@@ -13,12 +13,12 @@ from typing import Protocol
 import trio
 
 from nixeryd.api.builds import Build, Failure, Fetch, LogPart
+from nixeryd.api.contents import Inside, Why
 from nixeryd.api.images import Checked, Checking, Evicted, ImageDetails, ImageList
-from nixeryd.api.insides import Inside, Why
 from nixeryd.images.digests import Digest
 from nixeryd.images.referrers import Referrers
 from nixeryd.images.routes import BlobRoute, ManifestRoute, ReferrersRoute, TagsRoute
-from nixeryd.images.served import (
+from nixeryd.images.served_manifests import (
     BlobFile,
     BlobHead,
     Manifest,
@@ -29,7 +29,7 @@ from nixeryd.images.served import (
 from nixeryd.runtime.changes import Changes
 
 
-class Door(StrEnum):
+class ListenerKind(StrEnum):
     """Which listener a connection came in by. Rights come from it alone."""
 
     MAIN = "main"
@@ -77,13 +77,13 @@ class Registry(Protocol):
     """Answers the questions of the distribution spec's read side."""
 
     def stands_in(self, repository: tuple[str, ...], origin: Origin) -> bool:
-        """Tell whether an image of another registry was meant, and is built here."""
+        """Return whether an image of another registry was meant, and is built here."""
         ...
 
     async def manifest(
         self, request: ManifestRoute, origin: Origin, patience: Patience
     ) -> Manifest:
-        """Give a manifest; raises StillBuilding when `patience` is at its end."""
+        """Return a manifest; raises StillBuilding when `patience` is at its end."""
         ...
 
     async def blob(self, request: BlobRoute, origin: Origin) -> BlobFile | LiveBlob: ...
@@ -109,12 +109,12 @@ class Watch(Protocol):
     @property
     def changes(self) -> Changes: ...
 
-    def told(self) -> Build:
+    def snapshot(self) -> Build:
         """Say how far it is."""
         ...
 
     def log(self, start: int) -> LogPart:
-        """Give its log from line `start` on; the last lines if it is much."""
+        """Return its log from line `start` on; the last lines if it is much."""
         ...
 
 
@@ -156,7 +156,7 @@ class Archive(Protocol):
     def size(self) -> int: ...
 
     def read(self) -> AbstractAsyncContextManager[trio.abc.ReceiveChannel[bytes]]:
-        """Give the archive in chunks; raises if a blob of it is not whole."""
+        """Return the archive in chunks; raises if a blob of it is not whole."""
         ...
 
 
@@ -198,7 +198,7 @@ class Cache(Protocol):
     async def export(self, name: str) -> Archive: ...
 
 
-class Control(Protocol):
+class AdminService(Protocol):
     """What the command line and the page ask the daemon."""
 
     @property
@@ -208,11 +208,11 @@ class Control(Protocol):
     def cache(self) -> Cache: ...
 
     async def status(self) -> Mapping[str, object]:
-        """Give the daemon's state as JSON values."""
+        """Return the daemon's state as JSON values."""
         ...
 
     def settings(self) -> Mapping[str, object]:
-        """Give the settings in force by their names, as JSON values."""
+        """Return the settings in force by their names, as JSON values."""
         ...
 
     async def reload(self) -> Mapping[str, object]:
@@ -220,7 +220,7 @@ class Control(Protocol):
         ...
 
     def metrics(self) -> str:
-        """Give the daemon's state in Prometheus' text format."""
+        """Return the daemon's state in Prometheus' text format."""
         ...
 
     def pull(

@@ -26,7 +26,7 @@ class RangeNotSatisfiable(NixerydError):  # noqa: N818  HTTP's name of status 41
 
 
 def parse_range(header: str | None, size: int) -> range | None:
-    """Give the bytes to send of `size`, as a half-open range of at least one.
+    """Return the bytes to send of `size`, as a half-open range of at least one.
 
     None: send the whole, with status 200. Raises RangeNotSatisfiable.
     """

@@ -24,7 +24,7 @@ import re
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.manifests import MANIFEST_TYPE
-from nixeryd.images.served import Origin
+from nixeryd.images.served_manifests import Origin
 from nixeryd.web.errors import describe
 from nixeryd.web.exchange import Answer, Request
 from nixeryd.web.headers import identity

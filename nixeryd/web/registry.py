@@ -26,7 +26,7 @@ from nixeryd.images.routes import (
     TagsRoute,
     route,
 )
-from nixeryd.images.served import BlobFile, Origin
+from nixeryd.images.served_manifests import BlobFile, Origin
 from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.bodies import open_body
 from nixeryd.web.errors import UNKNOWN, describe, error_body
@@ -36,7 +36,7 @@ from nixeryd.web.manifests import Manifests
 from nixeryd.web.ports import Registry
 from nixeryd.web.ranges import RangeNotSatisfiable, parse_range
 from nixeryd.web.refusals import Refusals
-from nixeryd.web.waiting import HOLD, Turn
+from nixeryd.web.waiting import HOLD, RedirectHop
 
 _ROOT = b"/v2"
 _BLOB_TYPE = "application/octet-stream"
@@ -106,7 +106,9 @@ async def _answer(
         case ApiVersion():
             answer = Answer.of_bytes(200, b"{}")
         case ManifestRoute() as asked:
-            answer = await manifests.answer(request, asked, origin, Turn.of(query))
+            answer = await manifests.answer(
+                request, asked, origin, RedirectHop.of(query)
+            )
         case BlobRoute() as asked:
             refusals.raise_for(asked.digest)
             answer = await _blob(registry, request, asked, origin)
@@ -189,7 +191,7 @@ async def _referrers(
 def paginate(
     tags: Iterable[str], limit: int | None, last: str | None
 ) -> tuple[list[str], bool]:
-    """Give the tags after `last`, at most `limit` of them, and whether more follow.
+    """Return the tags after `last`, at most `limit` of them, and whether more follow.
 
     The spec wants them "in lexical order"; a limit of 0 gives none and no more.
     """

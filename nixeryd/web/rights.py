@@ -10,12 +10,12 @@ from quart import request
 
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.web.guard import is_own_page, is_this_machine
-from nixeryd.web.ports import Door
+from nixeryd.web.ports import ListenerKind
 
 
-def check_may_change(door: Door) -> None:
+def check_may_change(listener_kind: ListenerKind) -> None:
     """Raise DENIED unless this request may change something."""
-    if door is Door.ADMIN:
+    if listener_kind is ListenerKind.ADMIN:
         return
     fields = [(name.lower(), text) for name, text in request.headers]
     client = request.scope["client"]

@@ -69,7 +69,7 @@ async def _send_some(sock: trio.socket.SocketType, fd: int, at: int, count: int)
 
 
 def _is_cached(fd: int, at: int) -> bool:
-    """Tell whether a byte can be read without waiting, as far as can be known."""
+    """Return whether a byte can be read without waiting, as far as can be known."""
     try:
         # At the end of a file nothing is read, which takes no time either.
         os.preadv(fd, [bytearray(1)], at, os.RWF_NOWAIT)

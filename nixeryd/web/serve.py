@@ -15,9 +15,9 @@ import trio
 from nixeryd.runtime.exhaustion import EXHAUSTED
 from nixeryd.web.asgi import App
 from nixeryd.web.connection import Connection, Timeouts
+from nixeryd.web.connection_limit import MOST, ConnectionLimit
 from nixeryd.web.http11 import make_config
 from nixeryd.web.peers import Peers
-from nixeryd.web.room import MOST, Room
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ async def serve(  # noqa: ASYNC128, PLR0913  it is handed on; what a server is m
     listeners: Sequence[trio.SocketListener],
     *,
     stop: trio.Event,
-    room: Room | None = None,
+    room: ConnectionLimit | None = None,
     limits: Limits | None = None,
     peers: Peers | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -66,14 +66,14 @@ async def serve(  # noqa: ASYNC128, PLR0913  it is handed on; what a server is m
     that left again are raised.
     """
     server = _Server(
-        app, limits or Limits(), Room(MOST) if room is None else room, peers
+        app, limits or Limits(), ConnectionLimit(MOST) if room is None else room, peers
     )
     await server.run(listeners, stop, task_status)
 
 
 class _Server:
     def __init__(
-        self, app: App, limits: Limits, room: Room, peers: Peers | None
+        self, app: App, limits: Limits, room: ConnectionLimit, peers: Peers | None
     ) -> None:
         self._app = app
         self._limits = limits

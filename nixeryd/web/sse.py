@@ -22,7 +22,7 @@ RETRY = 1000  # milliseconds until a browser comes back
 _MEDIA_TYPE = "text/event-stream"
 
 
-class Teller(Protocol):
+class EventSource(Protocol):
     """What a stream tells: something that changes, and how to put it."""
 
     async def changed(self) -> None:
@@ -30,7 +30,7 @@ class Teller(Protocol):
         ...
 
     def tell(self) -> list[bytes]:
-        """Give the events (by `frame`) that tell what is new; maybe none."""
+        """Return the events (by `frame`) that tell what is new; maybe none."""
         ...
 
     @property
@@ -46,7 +46,7 @@ def frame(data: str, *, event: str, number: str) -> bytes:
     return f"event: {event}\nid: {number}\n{text}\n".encode()
 
 
-def stream(teller: Teller) -> Response:
+def stream(teller: EventSource) -> Response:
     """Answer with a stream of events."""
     response = TrioResponse(_Stream(teller), content_type=_MEDIA_TYPE)
     response.headers["Cache-Control"] = "no-store"
@@ -54,7 +54,7 @@ def stream(teller: Teller) -> Response:
 
 
 class _Stream(ResponseBody):
-    def __init__(self, teller: Teller) -> None:
+    def __init__(self, teller: EventSource) -> None:
         self._teller = teller
         self._due: deque[bytes] = deque([f"retry: {RETRY}\n\n".encode()])
         self._is_last = False

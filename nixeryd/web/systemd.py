@@ -16,14 +16,14 @@ from contextlib import suppress
 import trio
 
 from nixeryd.web.listen import ListenError, as_listener
-from nixeryd.web.ports import Door
+from nixeryd.web.ports import ListenerKind
 
 _FIRST_FD = 3
 
 
 def adopt_sockets(
     environ: MutableMapping[str, str], *, allow_remote: bool = False
-) -> dict[Door, list[trio.SocketListener]]:
+) -> dict[ListenerKind, list[trio.SocketListener]]:
     """Take over the sockets of a socket unit; empty if there are none for us.
 
     A Unix socket is for admin; a TCP socket is the mirror's if it is named so
@@ -34,14 +34,14 @@ def adopt_sockets(
     count = environ.pop("LISTEN_FDS", "")
     names = environ.pop("LISTEN_FDNAMES", "").split(":")
     environ.pop("LISTEN_PIDFDID", None)
-    adopted: dict[Door, list[trio.SocketListener]] = {}
+    adopted: dict[ListenerKind, list[trio.SocketListener]] = {}
     if pid != str(os.getpid()) or not count.isascii() or not count.isdigit():
         return adopted
     for index in range(int(count)):
         sock = _take(_FIRST_FD + index)
-        door = _door(names[index] if index < len(names) else "", sock)
+        listener_kind = _door(names[index] if index < len(names) else "", sock)
         _refuse_strangers(sock, allow_remote=allow_remote)
-        adopted.setdefault(door, []).append(as_listener(sock))
+        adopted.setdefault(listener_kind, []).append(as_listener(sock))
     return adopted
 
 
@@ -59,11 +59,11 @@ def _take(fd: int) -> socket.socket:
     raise ListenError(f"systemd's socket {fd} is no listening stream socket")
 
 
-def _door(name: str, sock: socket.socket) -> Door:
+def _door(name: str, sock: socket.socket) -> ListenerKind:
     if sock.family == socket.AF_UNIX:
-        return Door.ADMIN
+        return ListenerKind.ADMIN
     # A TCP socket is never given the rights of the admin socket.
-    return Door.MIRROR if name == Door.MIRROR else Door.MAIN
+    return ListenerKind.MIRROR if name == ListenerKind.MIRROR else ListenerKind.MAIN
 
 
 def _refuse_strangers(sock: socket.socket, *, allow_remote: bool) -> None:

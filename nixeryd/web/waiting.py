@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import parse_qsl, urlencode
 
-from nixeryd.images.served import Manifest, Patience
+from nixeryd.images.served_manifests import Manifest, Patience
 
 HOLD: Final = 25.0  # seconds
 HOPS: Final = 9
@@ -26,7 +26,7 @@ _TICKET: Final = "nixeryd-ticket"
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class RedirectHop:
     """Which hop of its circle a request is on, and with what ticket."""
 
     hop: int = 0
@@ -50,7 +50,7 @@ class Turn:
         return Patience(hold, self.ticket, asker)
 
     def next_location(self, path: str, query: str, ticket: str) -> str:
-        """Give where to go next: the same place, and the rest of the query."""
+        """Return where to go next: the same place, and the rest of the query."""
         ours = {_HOP: str(self.hop + 1), _TICKET: ticket}
         return f"{path}?{urlencode({**dict(parse_qsl(query)), **ours})}"
 

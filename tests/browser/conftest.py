@@ -58,7 +58,7 @@ def expected() -> list[str]:
 def open_page(
     browser: Browser, site: Site, expected: list[str]
 ) -> Iterator[Callable[..., Page]]:
-    """Give a function that opens a path of the daemon in a fresh profile."""
+    """Return a function that opens a path of the daemon in a fresh profile."""
     contexts: list[BrowserContext] = []
     wrong: list[str] = []
 
@@ -100,7 +100,7 @@ def open_page(
 
 @pytest.fixture
 def shoot() -> Callable[[Page, str], None]:
-    """Give a function that keeps a picture, if anybody wants to see it."""
+    """Return a function that keeps a picture, if anybody wants to see it."""
     directory = os.environ.get("NIXERYD_SCREENSHOTS")
 
     def shoot(page: Page, name: str) -> None:

@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 import trio
 
-from nixeryd.builder.board import Board
-from nixeryd.builder.build import Workshop
+from nixeryd.builder.build import ImageBuilder
+from nixeryd.builder.build_monitor import BuildMonitor
 from nixeryd.builder.builder import Builder
 from nixeryd.builder.history import History
 from nixeryd.git.storage import Storage
@@ -44,7 +44,7 @@ async def open_builder(
     with open_data_dir(data_dir) as places, open_index(places.index) as index:
         blobs = Blobs(places.blobs, places.staging, index.blob_size)
         roots = Roots(places.gcroots, keep=keep)
-        workshop = Workshop(
+        image_builder = ImageBuilder(
             nix,
             blobs,
             index,
@@ -66,7 +66,7 @@ async def open_builder(
             if isinstance(source, Path):
                 source = Directory("here", source, trees, checkout)
             builder = Builder(
-                workshop,
+                image_builder,
                 Sources({"here": source}, "here", Storage(trees, data_dir / "git")),
                 NamePolicy(
                     f"{platform.machine()}-linux",
@@ -78,7 +78,7 @@ async def open_builder(
                 logs=places.logs,
                 roots=roots,
                 nursery=nursery,
-                board=Board(Changes()),
+                board=BuildMonitor(Changes()),
                 history=History(places.failures),
             )
             yield builder

@@ -9,7 +9,7 @@ import trio
 from nixeryd.git.remote import Remote
 from nixeryd.git.trees import Trees
 from nixeryd.images.errors import RegistryError
-from nixeryd.images.served import Patience, StillBuilding
+from nixeryd.images.served_manifests import Patience, StillBuilding
 from nixeryd.runtime.offline import Offline
 from nixeryd.sources.git_url import GitUrl
 from nixeryd.sources.tarball import Channel

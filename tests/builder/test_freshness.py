@@ -9,7 +9,7 @@ import trio.testing
 
 from nixeryd.builder import progress as events
 from nixeryd.images.errors import RegistryError
-from nixeryd.images.served import Patience, StillBuilding
+from nixeryd.images.served_manifests import Patience, StillBuilding
 from tests.builder.conftest import open_builder
 
 WORD = 'word = make "word" "echo {} >> ${{ran}}; echo {} > $out";'
@@ -32,10 +32,10 @@ def checkout(write_set, tmp_path):
 
 def break_nix(builder):
     """Let every Nix process fail from now on; gives what mends it."""
-    workshop = builder._workshop
-    whole = workshop._nix
-    workshop._nix = replace(whole, directory=Path("/nowhere"))
-    return lambda: setattr(workshop, "_nix", whole)
+    image_builder = builder._workshop
+    whole = image_builder._nix
+    image_builder._nix = replace(whole, directory=Path("/nowhere"))
+    return lambda: setattr(image_builder, "_nix", whole)
 
 
 async def test_an_unchanged_source_needs_no_process(nix, checkout, tmp_path):

@@ -53,8 +53,8 @@ def commit(directory):
 
 def break_nix(builder):
     """Let every Nix process fail from now on."""
-    workshop = builder._workshop
-    workshop._nix = replace(workshop._nix, directory=Path("/nowhere"))
+    image_builder = builder._workshop
+    image_builder._nix = replace(image_builder._nix, directory=Path("/nowhere"))
 
 
 async def test_an_edit_of_an_imported_file_elsewhere_is_seen(nix, wrapper):

@@ -5,7 +5,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from nixeryd.builder import progress as events
-from nixeryd.images.served import Patience, StillBuilding
+from nixeryd.images.served_manifests import Patience, StillBuilding
 from nixeryd.runtime.flight import Stopping
 from tests.builder.conftest import open_builder
 

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from nixeryd.images.errors import RegistryError
-from nixeryd.images.served import BlobFile
+from nixeryd.images.served_manifests import BlobFile
 from nixeryd.nix.roots import of_manifest
 from nixeryd.store.recovery import recover
 from nixeryd.store.streaming import StreamedBlob

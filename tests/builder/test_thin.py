@@ -52,7 +52,7 @@ def query(nix, *words: str) -> set[str]:
 
 
 def roots_in(nix, data: Path, path: str) -> set[str]:
-    """Give our roots, as Nix knows them, that keep a path."""
+    """Return our roots, as Nix knows them, that keep a path."""
     found = query(nix, "--roots", path)
     return {root for root in found if root.startswith(str(data))}
 

@@ -11,10 +11,10 @@ from nixeryd.images.descriptors import DEEPEST, Platform
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry
 from nixeryd.store.index import StoredManifest
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 from tests.upstream.registries import INDEX, MANIFEST, digest_of
 
-PLACE = Place("hub.test", "evil/app")
+PLACE = UpstreamRepository("hub.test", "evil/app")
 
 
 @pytest.fixture

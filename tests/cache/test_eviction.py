@@ -9,16 +9,16 @@ import trio.testing
 from nixeryd.cache.eviction import GRACE, RETRY, Evictor
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry
-from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import StoredManifest
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 from nixeryd.store.names import Kind
+from nixeryd.store.snapshot import read_holdings
 from tests.cache.conftest import KB
 
 
 @pytest.fixture
 def make(shelf):
-    """Give an evictor of the shelf; what it ended is in `.ended` and `.gone`."""
+    """Return an evictor of the shelf; what it ended is in `.ended` and `.gone`."""
 
     def make(cap=None, **options):
         ended, gone = [], []
@@ -246,7 +246,7 @@ async def test_what_has_another_name_stays_when_one_is_removed(shelf, make):
 
 async def test_a_mirrored_image_goes_with_what_its_index_names(shelf, make):
     shelf.image("nix", "base", used=1)
-    place = Place("docker.io", "library/nginx")
+    place = UpstreamRepository("docker.io", "library/nginx")
     base = shelf.index.layer("base").digest
     digests = []
     for body, needs in [(b"amd64", (base, shelf.layer("n").digest)), (b"index", ())]:

@@ -86,7 +86,7 @@ def loose(shelf, count: int) -> list[Digest]:
 
 
 def open_blobs(shelf) -> set[str]:
-    """Give the names of the blobs that this process has open."""
+    """Return the names of the blobs that this process has open."""
     opened = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
     places = [path for path in opened if path.is_relative_to(shelf.root / "blobs")]
     return {path.name for path in places}

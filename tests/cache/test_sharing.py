@@ -4,13 +4,13 @@ from hypothesis import given, strategies as st
 
 from nixeryd.cache.sharing import Measure, Measures, measure
 from nixeryd.images.numbering import Numbering
-from nixeryd.store.retention import Blob, Held, plan_removal
+from nixeryd.store.retention import Blob, ManifestUse, plan_removal
 
 number = Numbering().number
 
 
 def held(name, *needs):
-    return Held(number(name), tuple(map(number, needs)), 0.0)
+    return ManifestUse(number(name), tuple(map(number, needs)), 0.0)
 
 
 def blobs(**sizes):

@@ -12,7 +12,7 @@ from nixeryd.cache.eviction import Evictor
 from nixeryd.cache.verification import Verification
 from nixeryd.images.digests import Digest
 from nixeryd.store.index import StoredManifest
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 from nixeryd.store.retention import Blob
 from tests.cache.conftest import KB
 
@@ -124,7 +124,7 @@ async def test_a_damaged_manifest_is_forgotten(shelf, verify):
 
 
 async def test_of_a_mirrored_image_only_what_is_damaged_goes(shelf, verify):
-    place = Place("docker.io", "library/nginx")
+    place = UpstreamRepository("docker.io", "library/nginx")
     layer, missing = shelf.layer("n").digest, Digest.of(b"not fetched yet")
     image, index = shelf.blobs.put(b"image"), shelf.blobs.put(b"index")
     for digest, needs in [(image, (layer, missing)), (index, (image,))]:

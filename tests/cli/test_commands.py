@@ -22,6 +22,13 @@ def test_a_listed_command_is_there_under_its_name(name):
     assert command.name == name
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_mark_of_the_help_is_shown(name):
+    command = cli.get_command(click.Context(cli), name)
+    assert "\\b" not in command.get_help(click.Context(command))
+    assert "\b" not in command.get_help(click.Context(command))
+
+
 def test_every_command_is_listed_whole_and_none_is_imported_for_it():
     listed = subprocess.run(
         [sys.executable, "-c", LIST], capture_output=True, text=True, check=True

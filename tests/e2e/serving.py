@@ -88,7 +88,7 @@ def start(
 def _quiet(
     place: Path, environ: Mapping[str, str | None] | None = None
 ) -> dict[str, str]:
-    """Give an environment without what this user has configured."""
+    """Return an environment without what this user has configured."""
     changes: dict[str, str | None] = {
         "HOME": str(place / "home"),
         "NIX_CONFIG": NIX_CONFIG,

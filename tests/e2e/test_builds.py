@@ -43,10 +43,10 @@ def test_fifty_clients_ask_at_once_and_one_build_answers_all(
     (source / "default.nix").write_text(text)
     environ = {**ODD, **nix_log.environ}
     with serving(tmp_path, f"--nixpkgs={source}", environ=environ) as daemon:
-        together = threading.Barrier(CLIENTS)
+        open_flat_nursery = threading.Barrier(CLIENTS)
 
         def ask(number: int) -> Answer:
-            together.wait()
+            open_flat_nursery.wait()
             return daemon.manifest("slow", "HEAD" if number % 2 else "GET")
 
         with ThreadPoolExecutor(CLIENTS) as pool:

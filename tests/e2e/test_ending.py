@@ -60,7 +60,7 @@ def ask(registry: Registry, name: str) -> None:
 
 
 def descendants(pid: int) -> set[int]:
-    """Give a pidfd for each: a pid may be another's later."""
+    """Return a pidfd for each: a pid may be another's later."""
     found = set()
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in map(int, (task / "children").read_text().split()):

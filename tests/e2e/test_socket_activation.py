@@ -60,8 +60,8 @@ class Activated:
         self.process.end(signal.SIGKILL)
         self.systemd.close()
 
-    def told(self) -> list[str]:
-        """Give the next message to systemd."""
+    def snapshot(self) -> list[str]:
+        """Return the next message to systemd."""
         return self.systemd.recv(4096).decode().splitlines()
 
     def command(self, *words: str):
@@ -77,7 +77,7 @@ def test_the_first_who_asks_starts_it_and_every_socket_is_served(tmp_path: Path)
     need("systemd-socket-activate", "nix-instantiate")
     with Activated(tmp_path) as daemon:
         assert Registry(daemon.main).ask("/v2/").status == 200
-        ready = daemon.told()
+        ready = daemon.snapshot()
         assert ready[0] == "READY=1"
         assert ready[1].startswith("STATUS=Serving ")
         # The mirror listener is told from the main one: here this is Docker Hub's.
@@ -87,7 +87,7 @@ def test_the_first_who_asks_starts_it_and_every_socket_is_served(tmp_path: Path)
         assert f'"127.0.0.1:{daemon.main}"' in done.stdout
         assert stat.S_IMODE(daemon.admin.stat().st_mode) == 0o600
         assert daemon.process.end() == 0, daemon.process
-        assert daemon.told() == ["STOPPING=1", "STATUS=Stopping: SIGTERM"]
+        assert daemon.snapshot() == ["STOPPING=1", "STATUS=Stopping: SIGTERM"]
         assert daemon.admin.is_socket(), "it is systemd's, and stays"
 
 
@@ -99,8 +99,8 @@ def test_it_ends_when_idle_though_a_connection_is_kept_open(tmp_path: Path):
         assert client.getresponse().read()
         assert daemon.process.wait() == 0, daemon.process
         client.close()
-        assert daemon.told()[0] == "READY=1"
-        assert daemon.told()[1] == "STATUS=Stopping: nothing to do for 1 s"
+        assert daemon.snapshot()[0] == "READY=1"
+        assert daemon.snapshot()[1] == "STATUS=Stopping: nothing to do for 1 s"
 
 
 def test_an_admin_socket_elsewhere_is_no_loss(tmp_path: Path):

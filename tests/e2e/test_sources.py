@@ -48,7 +48,7 @@ def command(daemon: Daemon, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def contents(daemon: Daemon, tag: str) -> str:
-    """Give the configuration of an image: its history names the store paths."""
+    """Return the configuration of an image: its history names the store paths."""
     manifest = daemon.manifest(f"hello:{tag}")
     assert manifest.status == 200, manifest
     config = manifest.json["config"]["digest"]
@@ -71,6 +71,8 @@ def test_refs_search_popularity_and_offline(repo: Repo, tmp_path: Path):
         assert "names from your store" in counted.stdout
         assert (daemon.data / "popularity.json").exists()
 
-        assert command(daemon, "offline", "on").returncode == 0
+        assert command(daemon, "offline").stdout == "online\n"
+        switched = command(daemon, "offline", "on")
+        assert (switched.returncode, switched.stdout[:9]) == (0, "offline: ")
         assert "hello-two" in contents(daemon, "HEAD")
         assert "told to be offline" in command(daemon, "status").stdout

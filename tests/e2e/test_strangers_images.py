@@ -48,7 +48,7 @@ THEIRS = "library/theirs"
 
 
 @dataclass(frozen=True)
-class Place:
+class UpstreamRepository:
     """A daemon, and how to start an engine that finds the Hub."""
 
     daemon: Daemon
@@ -103,7 +103,7 @@ def hub(place: Path) -> Iterator[tuple[str, ...]]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Iterator[Place]:
+def place(tmp_path_factory) -> Iterator[UpstreamRepository]:
     need("nix-instantiate", "docker-registry", "unshare", root=True)
     directory = tmp_path_factory.mktemp("strangers")
     config = directory / "config.toml"
@@ -112,7 +112,7 @@ def place(tmp_path_factory) -> Iterator[Place]:
         hub(tmp_path_factory.mktemp("hub")) as prefix,
         serving(directory, f"--config={config}", environ=ODD) as daemon,
     ):
-        yield Place(daemon, prefix)
+        yield UpstreamRepository(daemon, prefix)
 
 
 def told(words: list[str], environ: Mapping[str, str]) -> tuple[bool, str]:
@@ -121,7 +121,7 @@ def told(words: list[str], environ: Mapping[str, str]) -> tuple[bool, str]:
 
 
 @pytest.fixture(scope="module")
-def pull_with_docker(place: Place):
+def pull_with_docker(place: UpstreamRepository):
     need("dockerd", "docker", "runc", root=True)
     mirrors = {"registry-mirrors": [f"http://{place.mirror}"]}
     with docker_engine(mirrors, prefix=place.prefix) as docker:
@@ -129,7 +129,7 @@ def pull_with_docker(place: Place):
 
 
 @pytest.fixture(scope="module")
-def pull_with_podman(place: Place):
+def pull_with_podman(place: UpstreamRepository):
     need("podman", "runc", root=True)
     with podman_engine(MIRRORS.format(mirror=place.mirror)) as podman:
         program = [*place.prefix, *podman.program, "pull"]
@@ -137,7 +137,7 @@ def pull_with_podman(place: Place):
 
 
 @pytest.fixture(scope="module")
-def pull_with_containerd(place: Place, tmp_path_factory):
+def pull_with_containerd(place: UpstreamRepository, tmp_path_factory):
     need("containerd", "ctr", root=True)
     directory = tmp_path_factory.mktemp("containerd")
     hosts = directory / "hosts" / "docker.io"
@@ -180,7 +180,7 @@ def test_what_cannot_be_had_here_now_is_had_from_the_hub(request, engine, place)
 
 
 def test_asked_directly_a_client_shows_why_it_cannot_be_had_now(
-    place: Place, docker: Docker, podman: Podman, skopeo: Skopeo
+    place: UpstreamRepository, docker: Docker, podman: Podman, skopeo: Skopeo
 ):
     image = f"{place.daemon.address}/docker.io/{THEIRS}"
     for ended in (

@@ -32,7 +32,7 @@ def layers(streaming, daemon):
 
 
 def said(answer):
-    """Give all of an answer but when it was given."""
+    """Return all of an answer but when it was given."""
     headers = {name: text for name, text in answer.headers.items() if name != "date"}
     return answer.status, headers, answer.body
 

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from random import Random
 
-from tests.fuzz.doors import knock
+from tests.fuzz.listeners import knock
+
 from tests.fuzz.names import read_names
 from tests.fuzz.screens import show_answers
 from tests.fuzz.upstreams import meet_upstreams

@@ -11,10 +11,10 @@ import trio
 from nixeryd.daemon.registry import Registry
 from nixeryd.images.digests import Digest
 from nixeryd.store.uses import Uses
-from nixeryd.upstream import Pace
+from nixeryd.upstream import RetryPolicy
 from nixeryd.web.app import create_app
 from nixeryd.web.hosts import Policy
-from nixeryd.web.ports import Door
+from nixeryd.web.ports import ListenerKind
 from tests.e2e.serving import ODD, Daemon, odd_source, serving
 from tests.hostile.upstream import HostileRegistry
 from tests.mirror.conftest import TTL, Clock, Setup, open_mirror, settle
@@ -93,15 +93,15 @@ class Site:
 
     registry: HostileRegistry
     setup: Setup
-    door: Server
+    listener: Server
     waits: Waits
 
     async def get(self, path: str, **headers: str):
-        return await self.door.get(path, **headers)
+        return await self.listener.get(path, **headers)
 
     async def fetch(self, path: str, **headers: str) -> Got:
         """Ask for what may break off."""
-        async with await self.door.connect() as client:
+        async with await self.listener.connect() as client:
             await client.ask("GET", path, **headers)
             head = await client.head()
             got = Got(
@@ -135,9 +135,9 @@ async def open_site(root) -> AsyncIterator[Site]:
     async with trio.open_nursery() as nursery:
         await nursery.start(registry.run)
         waits = Waits()
-        pace = Pace(sleep=waits, jitter=lambda: 1.0)
+        retry_policy = RetryPolicy(sleep=waits, jitter=lambda: 1.0)
         urls = {HUB: registry.url}
-        async with open_mirror(root / "data", urls, pace, Clock()) as setup:
+        async with open_mirror(root / "data", urls, retry_policy, Clock()) as setup:
             served = Registry(
                 None,  # nobody asks for a build here
                 setup.mirror,
@@ -145,9 +145,9 @@ async def open_site(root) -> AsyncIterator[Site]:
                 own_hosts=(),
                 nix_prefixes=("nix",),
             )
-            app = create_app(served, MemoryControl(root), Door.MIRROR, Policy())
-            async with _serving(app) as door:
-                site = Site(registry, setup, door, waits)
+            app = create_app(served, MemoryControl(root), ListenerKind.MIRROR, Policy())
+            async with _serving(app) as listener:
+                site = Site(registry, setup, listener, waits)
                 assert (await site.get("/v2/library/kept/manifests/1")).status == 200
                 for blob in (KEPT.config, *KEPT.layers):
                     path = f"/v2/library/kept/blobs/{Digest.of(blob)}"

@@ -22,7 +22,7 @@ from nixeryd.upstream import open_upstream
 from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App, Receive, Scope, Send
 from nixeryd.web.hosts import Policy
-from nixeryd.web.ports import Door
+from nixeryd.web.ports import ListenerKind
 from tests.hostile.conftest import HUB, KEPT
 from tests.hostile.upstream import HostileRegistry
 from tests.web.conftest import MemoryControl, Server, _serving
@@ -54,11 +54,14 @@ async def open_chain(root, count: int, end: str = ""):
     """Open mirrors, each the next one's client; the last is the first's, or `end`'s."""
     async with AsyncExitStack() as stack:
         apps = [Late() for _ in range(count)]
-        doors: list[Server] = [
+        listeners: list[Server] = [
             await stack.enter_async_context(_serving(app)) for app in apps
         ]
         nursery = await stack.enter_async_context(trio.open_nursery())
-        urls = [f"http://127.0.0.1:{door.port}" for door in (*doors[1:], doors[0])]
+        urls = [
+            f"http://127.0.0.1:{listener.port}"
+            for listener in (*listeners[1:], listeners[0])
+        ]
         if end:
             urls[-1] = end
         for at, app in enumerate(apps):
@@ -84,8 +87,10 @@ async def open_chain(root, count: int, end: str = ""):
                 own_hosts=(),
                 nix_prefixes=(),
             )
-            app.app = create_app(served, MemoryControl(place), Door.MIRROR, Policy())
-        yield doors, apps
+            app.app = create_app(
+                served, MemoryControl(place), ListenerKind.MIRROR, Policy()
+            )
+        yield listeners, apps
         nursery.cancel_scope.cancel()
 
 
@@ -93,8 +98,8 @@ async def open_chain(root, count: int, end: str = ""):
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("count", [1, 2, 3])
 async def test_a_circle_of_mirrors_ends_where_it_began(tmp_path, count, method, path):
-    async with open_chain(tmp_path, count) as (doors, apps):
-        answer = await doors[0].request(method, f"/v2/library/a/{path}")
+    async with open_chain(tmp_path, count) as (listeners, apps):
+        answer = await listeners[0].request(method, f"/v2/library/a/{path}")
         assert answer.status == 404
         # Once round, and back to who asked first.
         assert [app.count for app in apps] == [2, *[1] * (count - 1)]
@@ -105,8 +110,8 @@ async def test_a_circle_of_mirrors_ends_where_it_began(tmp_path, count, method, 
 async def test_mirrors_in_a_row_are_fine(tmp_path, nursery):
     registry = HostileRegistry({"1": KEPT})
     await nursery.start(registry.run)
-    async with open_chain(tmp_path, 3, registry.url) as (doors, _):
-        answer = await doors[0].get("/v2/library/kept/manifests/1")
+    async with open_chain(tmp_path, 3, registry.url) as (listeners, _):
+        answer = await listeners[0].get("/v2/library/kept/manifests/1")
         assert (answer.status, answer.body) == (200, KEPT.manifest)
     assert len(registry.asked) == 1
 
@@ -114,9 +119,9 @@ async def test_mirrors_in_a_row_are_fine(tmp_path, nursery):
 async def test_what_a_client_says_it_came_by_is_not_passed_on(tmp_path, nursery):
     registry = HostileRegistry({"1": KEPT})
     await nursery.start(registry.run)
-    async with open_chain(tmp_path, 1, registry.url) as (doors, _):
+    async with open_chain(tmp_path, 1, registry.url) as (listeners, _):
         for via in ("1.1 secret.example", "1.1 nixeryd-12345678, x " + "y" * 9000):
-            await doors[0].get("/v2/library/kept/manifests/1", via=via)
+            await listeners[0].get("/v2/library/kept/manifests/1", via=via)
     heads = b"".join(registry.heads)
     assert b"secret" not in heads
     assert b"yyy" not in heads
@@ -127,7 +132,7 @@ async def test_a_way_too_long_ends(tmp_path, nursery):
     registry = HostileRegistry({"1": KEPT})
     await nursery.start(registry.run)
     via = ", ".join(f"1.1 nixeryd-{at:08x}" for at in range(100, 150))
-    async with open_chain(tmp_path, 1, registry.url) as (doors, _):
-        answer = await doors[0].get("/v2/library/kept/manifests/1", via=via)
+    async with open_chain(tmp_path, 1, registry.url) as (listeners, _):
+        answer = await listeners[0].get("/v2/library/kept/manifests/1", via=via)
         assert (answer.status, answer.code) == (404, "NAME_UNKNOWN")
     assert registry.asked == []

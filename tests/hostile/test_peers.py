@@ -195,14 +195,14 @@ async def test_a_user_who_is_named_may_ask(kernel):
 
 async def test_the_user_of_a_unix_socket_is_told():
     """Its file keeps others out; this is for one that somebody passes on."""
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind("\0nixeryd-test")  # no file, no mode
-        door.listen()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("\0nixeryd-test")  # no file, no mode
+        listener.listen()
         way = "sock = socket.socket(socket.AF_UNIX)\nsock.connect('\\0nixeryd-test')"
         child(way, 0, then="")
         peers = Peers(frozenset(), None)
-        assert peers.can_tell(door)
-        with door.accept()[0] as sock:
+        assert peers.can_tell(listener)
+        with listener.accept()[0] as sock:
             uid = peers.uid(sock)
     assert uid == NOBODY
     assert "does not answer the user nobody" in await peers.refusal(uid)

@@ -36,7 +36,7 @@ time.sleep(1000)
 
 @contextmanager
 def squatter(host: str, port: int = 0) -> Iterator[int]:
-    """Give the port at which nobody listens, a user of that name."""
+    """Return the port at which nobody listens, a user of that name."""
     process = Process([sys.executable, "-c", LISTEN, host, str(port)])
     try:
         yield int(process.wait_for_line(r"at (\d+)")[1])

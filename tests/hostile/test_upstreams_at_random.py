@@ -203,7 +203,7 @@ async def ask_for_all(site: Site) -> None:
     for blob in (b"tiny", b"", IMAGE.config):
         path = f"/v2/library/new/blobs/{digest_of(blob)}"
         blob_is_right(await site.fetch(path), blob)
-    head = await site.door.request("HEAD", f"/v2/library/new/blobs/{ZEROS}")
+    head = await site.listener.request("HEAD", f"/v2/library/new/blobs/{ZEROS}")
     assert head.status in (200, 403, 404)
     tags = await site.fetch("/v2/library/new/tags/list?n=3")
     assert tags.status in (200, 403, 404)

@@ -100,7 +100,7 @@ class HostileRegistry:
             await _send_body(stream, act, body)
 
     def find(self, target: str) -> tuple[bytes | None, str]:
-        """Give what is at a target, and its type."""
+        """Return what is at a target, and its type."""
         path = target.partition("?")[0]
         *_, kind, last = path.split("/") if path.count("/") > 1 else ("", "", path)
         if kind == "tags":

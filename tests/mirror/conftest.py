@@ -18,18 +18,18 @@ from nixeryd.runtime.offline import Offline
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import DataDir, open_data_dir
 from nixeryd.store.index import Index, open_index
-from nixeryd.store.mirrored import Place
-from nixeryd.upstream import Pace, open_upstream
+from nixeryd.store.mirrored import UpstreamRepository
+from nixeryd.upstream import RetryPolicy, open_upstream
 from tests.upstream.faults import FaultServer
 from tests.upstream.fixtures import (
     IMAGE,
     elsewhere,
     faults,
     gated,
-    pace,
     private_registry,
     realm,
     registry,
+    retry_policy,
     waits,
 )
 from tests.upstream.registries import Image, make_image
@@ -39,17 +39,17 @@ __all__ = [
     "elsewhere",
     "faults",
     "gated",
-    "pace",
     "private_registry",
     "realm",
     "registry",
+    "retry_policy",
     "serving",
     "waits",
 ]
 
 HOST = "hub.test"
 ROUTE = Route(HOST, IMAGE.repository)
-PLACE = Place(HOST, IMAGE.repository)
+PLACE = UpstreamRepository(HOST, IMAGE.repository)
 LAYER = IMAGE.layers[0]
 LAYER_DIGEST = Digest.of(LAYER)
 TTL = 60.0
@@ -91,7 +91,7 @@ class Setup:
 async def open_mirror(
     root: Path,
     urls: dict[str, str],
-    pace: Pace,
+    retry_policy: RetryPolicy,
     clock: Clock,
     offline: Offline | None = None,
 ) -> AsyncIterator[Setup]:
@@ -100,7 +100,9 @@ async def open_mirror(
         places = stack.enter_context(open_data_dir(root))
         index = stack.enter_context(open_index(places.index))
         clients = {
-            host: await stack.enter_async_context(open_upstream(host, url, pace=pace))
+            host: await stack.enter_async_context(
+                open_upstream(host, url, retry_policy=retry_policy)
+            )
             for host, url in urls.items()
         }
         blobs = Blobs(places.blobs, places.staging, index.blob_size)
@@ -111,7 +113,7 @@ async def open_mirror(
                 index,
                 nursery,
                 ttl=TTL,
-                resuming=pace,
+                resuming=retry_policy,
                 now=clock,
                 offline=offline or Offline(has_network=lambda: True),
             )
@@ -125,8 +127,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def setup(tmp_path, faults, pace, clock) -> AsyncIterator[Setup]:
-    async with open_mirror(tmp_path / "data", {HOST: faults.url}, pace, clock) as made:
+async def setup(tmp_path, faults, retry_policy, clock) -> AsyncIterator[Setup]:
+    async with open_mirror(
+        tmp_path / "data", {HOST: faults.url}, retry_policy, clock
+    ) as made:
         yield made
 
 

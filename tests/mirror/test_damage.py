@@ -14,7 +14,7 @@ DIGEST = Digest.parse(IMAGE.digest)
 
 @pytest.fixture(params=[-1, -(10**9), 7], ids=["short", "empty", "long"])
 def damage(request, setup):
-    """Give a blob another size."""
+    """Return a blob another size."""
 
     def damage(digest: Digest) -> None:
         path = setup.blobs.path(digest)

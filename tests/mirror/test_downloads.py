@@ -5,13 +5,13 @@ import structlog
 import trio
 import trio.testing
 
-from nixeryd.builder.board import Board
+from nixeryd.builder.build_monitor import BuildMonitor
 from nixeryd.builder.history import History
 from nixeryd.daemon.activity import Live
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError, RegistryError
 from nixeryd.images.routes import Upstream as Route
-from nixeryd.images.served import BlobFile, BlobHead
+from nixeryd.images.served_manifests import BlobFile, BlobHead
 from nixeryd.mirror.pieces import BUFFERED, Pieces
 from nixeryd.runtime.changes import Changes
 from nixeryd.runtime.flight import Stopping
@@ -380,7 +380,9 @@ async def test_going_offline_breaks_off_what_is_on_its_way(setup, mirror, faults
     assert await read(await mirror.blob(ROUTE, LAYER_DIGEST)) == LAYER
 
 
-async def test_the_daemons_end_is_the_readers_end(tmp_path, faults, pace, clock):
+async def test_the_daemons_end_is_the_readers_end(
+    tmp_path, faults, retry_policy, clock
+):
     hold = Hold()
     faults.on(BLOBS, Change(hold=hold, hold_after=100_000))
     root = tmp_path / "other"
@@ -395,7 +397,7 @@ async def test_the_daemons_end_is_the_readers_end(tmp_path, faults, pace, clock)
 
     async with (
         trio.open_nursery() as readers,
-        open_mirror(root, {HOST: faults.url}, pace, clock) as setup,
+        open_mirror(root, {HOST: faults.url}, retry_policy, clock) as setup,
     ):
         readers.start_soon(follow, await setup.mirror.blob(ROUTE, LAYER_DIGEST))
         await reading.wait()
@@ -408,7 +410,7 @@ async def test_who_watches_sees_how_far_a_download_is_and_who_reads(
     setup, mirror, faults, tmp_path
 ):
     changes = Changes()
-    live = Live(changes, Board(changes), History(tmp_path), mirror.downloads)
+    live = Live(changes, BuildMonitor(changes), History(tmp_path), mirror.downloads)
     assert live.fetches() == []
     hold = Hold()
     faults.on(BLOBS, Change(hold=hold, hold_after=100_000))

@@ -238,11 +238,13 @@ async def test_offline_what_was_never_pulled_is_denied(mirror, faults, reference
 
 
 async def test_without_a_network_only_what_is_near_is_asked(
-    tmp_path, faults, pace, clock
+    tmp_path, faults, retry_policy, clock
 ):
     no_network = Offline(has_network=lambda: False)
     urls = {HOST: faults.url, "far.test": "https://registry.example"}
-    async with open_mirror(tmp_path / "x", urls, pace, clock, no_network) as setup:
+    async with open_mirror(
+        tmp_path / "x", urls, retry_policy, clock, no_network
+    ) as setup:
         await setup.mirror.manifest(ROUTE, "latest")
         far = Route("far.test", "a/b")
         assert "offline" in await denied(setup.mirror, "latest", far)
@@ -408,10 +410,12 @@ async def test_a_manifest_is_known_with_its_place_or_not_at_all(
     assert setup.index.mirrored.places(DIGEST) == []
 
 
-async def test_after_a_restart_everything_is_there(tmp_path, faults, pace, clock):
+async def test_after_a_restart_everything_is_there(
+    tmp_path, faults, retry_policy, clock
+):
     for _ in range(2):
         async with open_mirror(
-            tmp_path / "kept", {HOST: faults.url}, pace, clock
+            tmp_path / "kept", {HOST: faults.url}, retry_policy, clock
         ) as setup:
             served = await setup.mirror.manifest(ROUTE, "latest")
             assert served.body == IMAGE.manifest
@@ -541,12 +545,14 @@ async def test_a_token_service_that_is_down_is_denied(mirror, gated, realm):
     assert HOST in logs[0]["error"]
 
 
-async def test_a_bad_certificate_is_denied(tmp_path, pace, clock, nursery):
+async def test_a_bad_certificate_is_denied(tmp_path, retry_policy, clock, nursery):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost", "127.0.0.1").configure_cert(context)
     server = FaultServer(tls=context)
     await nursery.start(server.run)
-    async with open_mirror(tmp_path / "tls", {HOST: server.url}, pace, clock) as setup:
+    async with open_mirror(
+        tmp_path / "tls", {HOST: server.url}, retry_policy, clock
+    ) as setup:
         with structlog.testing.capture_logs() as logs:
             assert "certificate" in await denied(setup.mirror, "latest")
     assert HOST in logs[0]["error"]

@@ -11,7 +11,7 @@ from nixeryd.daemon.registry import Registry
 from nixeryd.store.uses import Uses
 from nixeryd.web.app import create_app
 from nixeryd.web.hosts import Policy
-from nixeryd.web.ports import Door
+from nixeryd.web.ports import ListenerKind
 from tests.mirror.conftest import HOST, LAYER, LAYER_DIGEST, TTL, open_mirror, settle
 from tests.upstream.faults import Change, HangUp, Hold, Reply
 from tests.upstream.fixtures import IMAGE
@@ -24,14 +24,14 @@ LAYER_PATH = f"/v2/library/hello/blobs/{LAYER_DIGEST}"
 
 
 @pytest.fixture
-async def hub(tmp_path, faults, pace, clock):
+async def hub(tmp_path, faults, retry_policy, clock):
     """A mirror of Docker Hub, and of a second upstream at the same place."""
     urls = {HUB: faults.url, HOST: faults.url}
-    async with open_mirror(tmp_path / "hub", urls, pace, clock) as setup:
+    async with open_mirror(tmp_path / "hub", urls, retry_policy, clock) as setup:
         yield setup
 
 
-async def _door(serving, setup, door):
+async def _door(serving, setup, listener):
     registry = Registry(
         None,  # nobody asks for a build here
         setup.mirror,
@@ -40,24 +40,24 @@ async def _door(serving, setup, door):
         nix_prefixes=("shell", "nix"),
     )
     return serving(
-        create_app(registry, MemoryControl(setup.places.root), door, Policy())
+        create_app(registry, MemoryControl(setup.places.root), listener, Policy())
     )
 
 
 @pytest.fixture
 async def mirror_door(serving, hub):
-    async with await _door(serving, hub, Door.MIRROR) as server:
+    async with await _door(serving, hub, ListenerKind.MIRROR) as server:
         yield server
 
 
 @pytest.fixture
 async def main_door(serving, hub):
-    async with await _door(serving, hub, Door.MAIN) as server:
+    async with await _door(serving, hub, ListenerKind.MAIN) as server:
         yield server
 
 
 @pytest.fixture
-def doors(mirror_door, main_door):
+def listeners(mirror_door, main_door):
     return mirror_door, main_door
 
 
@@ -75,8 +75,8 @@ def doors(mirror_door, main_door):
 async def test_every_way_to_ask_is_understood(
     main_door, mirror_door, method, path, namespace
 ):
-    for door in (main_door, mirror_door):
-        answer = await door.request(method, path)
+    for listener in (main_door, mirror_door):
+        answer = await listener.request(method, path)
         assert answer.status == 200
         assert answer.headers["docker-content-digest"] == IMAGE.digest
         assert answer.headers["content-length"] == str(len(IMAGE.manifest))
@@ -106,11 +106,11 @@ async def test_an_unknown_registry_is_404_and_not_looked_up(mirror_door, faults)
 )
 @pytest.mark.parametrize("path", ["manifests/latest", f"blobs/{LAYER_DIGEST}"])
 async def test_whatever_is_wrong_is_said_without_a_challenge(
-    doors, faults, rule, status, path
+    listeners, faults, rule, status, path
 ):
     faults.on("", rule)
-    for door, method in product(doors, ("HEAD", "GET")):
-        answer = await door.request(method, f"/v2/library/hello/{path}")
+    for listener, method in product(listeners, ("HEAD", "GET")):
+        answer = await listener.request(method, f"/v2/library/hello/{path}")
         assert answer.status == status
         assert "www-authenticate" not in answer.headers
         assert "retry-after" not in answer.headers
@@ -276,11 +276,11 @@ async def test_referrers_are_chosen_by_their_type_here(mirror_door, faults):
     assert (await mirror_door.get(path)).status == 404
 
 
-async def test_a_digest_of_another_algorithm_is_not_here(doors, faults):
+async def test_a_digest_of_another_algorithm_is_not_here(listeners, faults):
     other = "sha512:" + "a" * 128
-    for door, kind in product(doors, ("blobs", "manifests", "referrers")):
-        answer = await door.get(f"/v2/library/hello/{kind}/{other}")
+    for listener, kind in product(listeners, ("blobs", "manifests", "referrers")):
+        answer = await listener.get(f"/v2/library/hello/{kind}/{other}")
         assert answer.status == 404
-        answer = await door.get(f"/v2/library/hello/{kind}/{other}0")
+        answer = await listener.get(f"/v2/library/hello/{kind}/{other}0")
         assert answer.status == 400
     assert faults.connections == 0

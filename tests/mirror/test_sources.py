@@ -33,40 +33,40 @@ def configure(url: str, credentials: str = "anonymous", **options) -> Settings:
     return Settings(upstreams={NAME: upstream})
 
 
-async def pull(settings: Settings, pace) -> None:
-    async with open_upstreams(settings, pace) as upstreams:
+async def pull(settings: Settings, retry_policy) -> None:
+    async with open_upstreams(settings, retry_policy) as upstreams:
         await upstreams.clients[NAME].get_manifest(IMAGE.repository, "latest")
 
 
-async def test_the_well_known_ones_are_open_and_nothing_is_asked(faults, pace):
-    async with open_upstreams(configure(faults.url), pace) as upstreams:
+async def test_the_well_known_ones_are_open_and_nothing_is_asked(faults, retry_policy):
+    async with open_upstreams(configure(faults.url), retry_policy) as upstreams:
         assert {"docker.io", "ghcr.io", NAME} <= upstreams.clients.keys()
         assert upstreams.clients["docker.io"].url == "https://registry-1.docker.io"
         assert upstreams.via.startswith("nixeryd-")
     assert faults.connections == 0
 
 
-async def test_a_url_that_is_none_is_an_error_of_the_configuration(pace):
+async def test_a_url_that_is_none_is_an_error_of_the_configuration(retry_policy):
     with pytest.raises(ConfigError, match=rf"\[upstreams\.'{NAME}'\]: .*url"):
-        async with open_upstreams(configure("ftp://x"), pace):
+        async with open_upstreams(configure("ftp://x"), retry_policy):
             pass
 
 
 async def test_what_docker_login_stored_is_used_if_it_is_wanted(
-    tmp_path, private, pace, monkeypatch
+    tmp_path, private, retry_policy, monkeypatch
 ):
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     stored = {"auths": {NAME: {"auth": auth}}}
     (tmp_path / "config.json").write_text(json.dumps(stored))
-    await pull(configure(private.url, "docker"), pace)
+    await pull(configure(private.url, "docker"), retry_policy)
     with pytest.raises(UpstreamDenied):
-        await pull(configure(private.url), pace)
+        await pull(configure(private.url), retry_policy)
 
 
 @pytest.mark.parametrize("script", [None, "exit 1", "echo nonsense"])
 async def test_a_helper_that_fails_is_logged_and_means_nobody(
-    tmp_path, private, pace, monkeypatch, script
+    tmp_path, private, retry_policy, monkeypatch, script
 ):
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
@@ -76,7 +76,7 @@ async def test_a_helper_that_fails_is_logged_and_means_nobody(
         helper.write_text(f"#!/bin/sh\n{script}\n")
         helper.chmod(0o755)
     with structlog.testing.capture_logs() as logs, pytest.raises(UpstreamDenied):
-        await pull(configure(private.url, "docker"), pace)
+        await pull(configure(private.url, "docker"), retry_policy)
     assert [entry["upstream"] for entry in logs] == [NAME]
 
 
@@ -87,9 +87,9 @@ def password_file(tmp_path):
     return file
 
 
-async def test_a_password_file_is_read_each_time(private, pace, password_file):
+async def test_a_password_file_is_read_each_time(private, retry_policy, password_file):
     settings = configure(private.url, username=USER, password_file=str(password_file))
-    await pull(settings, pace)
+    await pull(settings, retry_policy)
     for text, said in (
         ("wrong\n", "private, or not there"),
         ("\n", "is empty"),
@@ -100,11 +100,11 @@ async def test_a_password_file_is_read_each_time(private, pace, password_file):
         else:
             password_file.write_text(text)
         with pytest.raises(UpstreamDenied, match=said):
-            await pull(settings, pace)
+            await pull(settings, retry_policy)
 
 
 async def test_a_credential_helper_of_its_own_is_asked(
-    tmp_path, private, pace, monkeypatch
+    tmp_path, private, retry_policy, monkeypatch
 ):
     helper = tmp_path / "docker-credential-corp"
     answer = json.dumps({"Username": USER, "Secret": PASSWORD})
@@ -112,26 +112,26 @@ async def test_a_credential_helper_of_its_own_is_asked(
     helper.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     settings = configure(private.url, credential_helper="corp")
-    await pull(settings, pace)
+    await pull(settings, retry_policy)
     helper.unlink()
     with pytest.raises(UpstreamDenied, match="docker-credential-corp gives no login"):
-        await pull(settings, pace)
+        await pull(settings, retry_policy)
 
 
 async def test_a_password_of_a_file_goes_to_the_token_service(
-    faults, realm, pace, password_file
+    faults, realm, retry_policy, password_file
 ):
     realm.login = (USER, PASSWORD)
     faults.on("/v2/", realm.gate)
     with pytest.raises(UpstreamDenied):
-        await pull(configure(faults.url), pace)
+        await pull(configure(faults.url), retry_policy)
     options = {"username": USER, "password_file": str(password_file)}
-    await pull(configure(faults.url, **options), pace)
+    await pull(configure(faults.url, **options), retry_policy)
     assert PASSWORD not in str(faults.seen)
 
 
 async def test_a_private_registry_behind_tls_and_a_proxy(
-    private_registry, pace, nursery, tmp_path, password_file
+    private_registry, retry_policy, nursery, tmp_path, password_file
 ):
     """All of it at once, from the settings: Debian's registry, as a company has it."""
     authority = trustme.CA()
@@ -152,7 +152,7 @@ async def test_a_private_registry_behind_tls_and_a_proxy(
             )
         },
     )
-    await pull(settings, pace)
+    await pull(settings, retry_policy)
     assert proxy.asked == [f"CONNECT {NAME}:443"]
 
 
@@ -177,9 +177,11 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_configuration():
         trio.run(opened)
 
 
-async def test_a_client_stays_as_long_as_it_is_configured_as_it_was(faults, pace):
+async def test_a_client_stays_as_long_as_it_is_configured_as_it_was(
+    faults, retry_policy
+):
     """What it knows stays with it: logins, and what is left of a quota."""
-    async with OpenUpstreams(pace) as opened:
+    async with OpenUpstreams(retry_policy) as opened:
         first = await opened.open(configure(faults.url))
         second = await opened.open(configure(f"{faults.url}/"))
         assert second.via == first.via

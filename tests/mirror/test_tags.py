@@ -5,7 +5,7 @@ import trio
 
 from nixeryd.images.errors import RegistryError
 from nixeryd.images.routes import Upstream as Route
-from nixeryd.images.served import TagList
+from nixeryd.images.served_manifests import TagList
 from nixeryd.mirror import tags
 from tests.mirror.conftest import HOST, ROUTE
 from tests.upstream.faults import HangUp, Hold, Reply

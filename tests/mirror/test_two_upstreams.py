@@ -9,7 +9,7 @@ import trio
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import NixerydError
 from nixeryd.images.routes import Upstream as Route
-from nixeryd.images.served import BlobFile, BlobHead
+from nixeryd.images.served_manifests import BlobFile, BlobHead
 from tests.mirror.conftest import (
     HOST,
     LAYER,
@@ -38,9 +38,9 @@ async def other(registry, nursery) -> FaultServer:
 
 
 @pytest.fixture
-async def setup(tmp_path, faults, other, pace, clock) -> AsyncIterator[Setup]:
+async def setup(tmp_path, faults, other, retry_policy, clock) -> AsyncIterator[Setup]:
     urls = {HOST: faults.url, OTHER.host: other.url}
-    async with open_mirror(tmp_path / "data", urls, pace, clock) as made:
+    async with open_mirror(tmp_path / "data", urls, retry_policy, clock) as made:
         yield made
 
 

@@ -162,7 +162,7 @@ async def chain_of_packages(  # noqa: PLR0917  a fixture for two directories
 
 
 def served_only_by(cache: BinaryCache, nix: Nix, home: Path) -> Nix:
-    """Give a Nix that knows this cache alone, and remembers nothing of others."""
+    """Return a Nix that knows this cache alone, and remembers nothing of others."""
     lines = [
         "substitute = true",
         f"substituters = {cache.url}",

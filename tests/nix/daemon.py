@@ -69,7 +69,7 @@ def nix_daemon(directory: Path, settings: Mapping[str, str]) -> Iterator[Path]:
 
 
 def nix_of_user(nix: Nix, user: str, daemon: Path, directory: Path) -> Nix:
-    """Give the Nix that a user of this machine calls, who asks the daemon."""
+    """Return the Nix that a user of this machine calls, who asks the daemon."""
     programs = directory / f"bin-{user}"
     if not programs.exists():
         programs.mkdir(mode=0o755)

@@ -96,7 +96,7 @@ async def test_a_cache_that_fails_is_named_and_the_next_pull_goes_on(
     impatient = limited(cached_nix, cache_seconds=1)
     with pytest.raises(CacheFailed) as caught:
         await realise(impatient, [top], roots=tmp_path)
-    assert caught.value.is_passing
+    assert caught.value.is_transient
     assert caught.value.cache == cache.url
     assert caught.value.message.startswith(f"the binary cache {cache.url} failed: ")
     assert said in caught.value.message

@@ -110,10 +110,12 @@ async def test_a_mistyped_name_gets_a_hint(nix, sets, system):
         ("lib", "a set of packages"),
         ("nestedset.inner", "a set of packages"),
         ("text", "a string"),
+        ("number", "a number"),
+        ("nothing", "null"),
     ],
 )
 async def test_what_is_no_derivation_is_not_found(nix, sets, system, name, what):
-    with pytest.raises(PackagesNotFound, match=f"{name} is no package but {what}"):
+    with pytest.raises(PackagesNotFound, match=f"{name} is not a package but {what}"):
         await one(nix, sets, system, name)
 
 

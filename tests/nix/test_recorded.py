@@ -91,7 +91,7 @@ def test_a_cache_that_fails_is_named(file):
     failure = listener.failure()
     assert isinstance(failure, CacheFailed)
     assert failure.cache.startswith("http://127.0.0.1:")
-    assert failure.is_passing
+    assert failure.is_transient
     assert "setting" not in failure.message
     assert "read-log" not in failure.message
 

@@ -26,7 +26,7 @@ async def test_all_who_ask_share_one_run(nursery):
         for _ in range(50):
             clients.start_soon(ask)
         await trio.testing.wait_all_tasks_blocked()
-        assert len(flights.start("key", work).askers) == 50
+        assert len(flights.start("key", work).waiters) == 50
         go.set()
     assert results == ["image"] * 50
     assert runs == 1
@@ -48,7 +48,7 @@ async def test_a_waiter_that_leaves_cancels_nothing(nursery):
         await flights.run("key", work)
     assert client.cancelled_caught
     assert len(flights) == 1
-    assert len(flights.start("key", work).askers) == 0
+    assert len(flights.start("key", work).waiters) == 0
     go.set()
     await done.wait()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from nixeryd.builder.build import LayerLost, Workshop
+from nixeryd.builder.build import ImageBuilder, LayerLost
 from nixeryd.builder.manifest import Layer, write_manifest
 from nixeryd.builder.progress import Progress
 from nixeryd.cache.eviction import Evictor
@@ -29,7 +29,7 @@ from nixeryd.images.manifests import (
 )
 from nixeryd.images.names import NamePolicy, parse_image
 from nixeryd.images.routes import Upstream as Route
-from nixeryd.images.served import BlobFile
+from nixeryd.images.served_manifests import BlobFile
 from nixeryd.layers import tar
 from nixeryd.mirror.mirror import Mirror
 from nixeryd.mirror.sources import Upstreams
@@ -143,7 +143,7 @@ class _Roots:
         pass
 
 
-class _Workshop(Workshop):
+class _Workshop(ImageBuilder):
     """Builds without Nix: the name of an image says which layers it has."""
 
     async def _make(
@@ -232,7 +232,7 @@ class World:
             with suppress(OSError):
                 shard.rmdir()
 
-    def _workshop(self, *, stream: bool) -> Workshop:
+    def _workshop(self, *, stream: bool) -> ImageBuilder:
         nix: Any = _Nix()
         roots: Any = _Roots()
         return _Workshop(
@@ -264,12 +264,12 @@ class World:
         """Build an image and tag it, as `Builder` does."""
         image = parse_image((name,), _POLICY)
         source: Any = _Source(self._scheduler)
-        workshop = self._workshops[stream]
+        image_builder = self._workshops[stream]
         fingerprint = "same"
-        known = await workshop.recall(image, source, fingerprint)
+        known = await image_builder.recall(image, source, fingerprint)
         if known is None:
             try:
-                built = await workshop.build(
+                built = await image_builder.build(
                     image, source, Progress(), _UNHEARD, self._root
                 )
             except LayerLost:

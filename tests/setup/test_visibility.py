@@ -5,7 +5,7 @@ import pytest
 
 from nixeryd.setup.engine import Engine
 from nixeryd.setup.engines import Machine
-from nixeryd.setup.visibility import Seen, Sight, look
+from nixeryd.setup.visibility import Seen, StoreVisibility, look
 
 STORE_PATH = f"{'0' * 32}-something"
 
@@ -45,16 +45,19 @@ NOBODY = (
 @pytest.mark.parametrize(
     ("says", "expected"),
     [
-        (f"Error response from daemon: {NO_IMAGE}", Sight(Seen.SEES)),
-        ("Error: nixeryd-has-no-such-image: image not known", Sight(Seen.SEES)),
-        (NO_SOURCE, Sight(Seen.BLIND, NO_SOURCE)),
-        (NOT_SHARED, Sight(Seen.BLIND, NOT_SHARED.splitlines()[1])),
-        (NOBODY, Sight(Seen.SILENT, NOBODY)),
+        (f"Error response from daemon: {NO_IMAGE}", StoreVisibility(Seen.SEES)),
+        (
+            "Error: nixeryd-has-no-such-image: image not known",
+            StoreVisibility(Seen.SEES),
+        ),
+        (NO_SOURCE, StoreVisibility(Seen.BLIND, NO_SOURCE)),
+        (NOT_SHARED, StoreVisibility(Seen.BLIND, NOT_SHARED.splitlines()[1])),
+        (NOBODY, StoreVisibility(Seen.SILENT, NOBODY)),
         (
             "permission denied: join\nsome group",
-            Sight(Seen.SILENT, "permission denied: join"),
+            StoreVisibility(Seen.SILENT, "permission denied: join"),
         ),
-        ("", Sight(Seen.BLIND, "it said nothing")),
+        ("", StoreVisibility(Seen.BLIND, "it said nothing")),
     ],
 )
 def test_what_docker_complains_about_tells_what_it_sees(

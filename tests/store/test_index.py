@@ -11,9 +11,9 @@ from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
 from nixeryd.store.blobs import Blobs, StoreFullError, StoreUnusableError
 from nixeryd.store.connection import IndexUnusableError, connect
-from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import StoredManifest, open_index
 from nixeryd.store.reserve import RESERVE, SIZE, Reserve
+from nixeryd.store.snapshot import read_holdings
 
 DIGEST = Digest.of(b"layer")
 LAYER = LayerDescriptor(digest=DIGEST, diff_id=DIGEST, size=5, media_type="type")

@@ -5,11 +5,14 @@ import pytest
 from nixeryd.images.digests import Digest
 from nixeryd.store import lists
 from nixeryd.store.index import StoredManifest
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 
 ONE, OTHER = Digest.of(b"one"), Digest.of(b"other")
-HELLO, WORLD = Place("docker.io", "hello"), Place("docker.io", "world")
-ELSEWHERE = Place("quay.io", "hello")
+HELLO, WORLD = (
+    UpstreamRepository("docker.io", "hello"),
+    UpstreamRepository("docker.io", "world"),
+)
+ELSEWHERE = UpstreamRepository("quay.io", "hello")
 
 
 @pytest.fixture
@@ -38,10 +41,13 @@ def test_an_upstream_keeps_so_much_and_the_latest_of_it(kept, monkeypatch):
     monkeypatch.setattr(lists, "MOST_BYTES", 100)
     kept.keep(ELSEWHERE, None, "x" * 90)
     for number in range(20):
-        kept.keep(Place("docker.io", f"{number}"), None, "x" * 30)
+        kept.keep(UpstreamRepository("docker.io", f"{number}"), None, "x" * 30)
     assert kept.size() == 90 + 90
     assert kept.find(ELSEWHERE) is not None
-    found = [kept.find(Place("docker.io", f"{n}")) is not None for n in range(20)]
+    found = [
+        kept.find(UpstreamRepository("docker.io", f"{n}")) is not None
+        for n in range(20)
+    ]
     assert found == [False] * 17 + [True] * 3
 
 

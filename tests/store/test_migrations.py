@@ -10,11 +10,11 @@ from nixeryd.store import migrations
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.connection import connect
 from nixeryd.store.datadir import open_data_dir
-from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import open_index
 from nixeryd.store.migrations import FIRST, NewerIndexError, migrate, version_of
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 from nixeryd.store.names import Kind
+from nixeryd.store.snapshot import read_holdings
 from tests.store.released import make_data_dir, make_index
 
 ADD = "ALTER TABLE tags ADD COLUMN note TEXT NOT NULL DEFAULT 'none'"
@@ -57,7 +57,7 @@ def test_an_index_of_7ec3a5e_keeps_all_it_knows(tmp_path):
         assert blobs.size(layer.digest) == layer.size == 11
         assert len(index.insides.history(Kind.NIX, "git:latest")) == 2
 
-        nginx = Place("docker.io", "library/nginx")
+        nginx = UpstreamRepository("docker.io", "library/nginx")
         entry = index.mirrored.tag(nginx, "1")
         assert entry is not None
         assert (entry.checked, entry.gone) == (4000.0, False)

@@ -5,14 +5,14 @@ import pytest
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry
 from nixeryd.store.index import StoredManifest
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 
 ONE, OTHER = Digest.of(b"one"), Digest.of(b"other")
 # In order; each differs from the first in one thing.
 PLACES = [
-    Place("docker.io", "library/nginx"),
-    Place("docker.io", "library/redis"),
-    Place("quay.io", "library/nginx"),
+    UpstreamRepository("docker.io", "library/nginx"),
+    UpstreamRepository("docker.io", "library/redis"),
+    UpstreamRepository("quay.io", "library/nginx"),
 ]
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.manifests import LayerDescriptor
-from nixeryd.store.holdings import read_holdings
 from nixeryd.store.index import StoredManifest
+from nixeryd.store.snapshot import read_holdings
 
 ONE, TWO, THREE, IMAGE, OTHER = (
     Digest.of(name) for name in (b"one", b"two", b"three", b"image", b"other")

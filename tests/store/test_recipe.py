@@ -120,7 +120,7 @@ def test_entries_without_content_have_a_recipe_of_their_own(tmp_path):
 
 
 def damage(root):
-    """Give each way to change a store path that a reader may meet."""
+    """Return each way to change a store path that a reader may meet."""
     small, large = root / "small", root / "bin" / "large"
     return {
         "gone": lambda: shutil.rmtree(root),

@@ -6,7 +6,7 @@ from nixeryd.images.numbering import Numbering
 from nixeryd.store.retention import (
     Blob,
     Eviction,
-    Held,
+    ManifestUse,
     Step,
     batches,
     plan_eviction,
@@ -17,7 +17,7 @@ digest = Numbering().number
 
 
 def held(name, *needs, used=0.0, pinned=False):
-    return Held(digest(name), tuple(map(digest, needs)), used, pinned)
+    return ManifestUse(digest(name), tuple(map(digest, needs)), used, pinned)
 
 
 def blobs(**sizes):
@@ -164,7 +164,7 @@ def caches(draw):
     for number in range(draw(st.integers(0, 5))):
         children = draw(st.lists(st.sampled_from(range(number + 1, 6)), max_size=2))
         manifests.append(
-            Held(
+            ManifestUse(
                 digests[number],
                 tuple(digests[need] for need in {*draw(_needs), *children}),
                 used=draw(st.integers(0, 5)),

@@ -61,7 +61,7 @@ def open_files():
 
 
 def hashings(blob, monkeypatch):
-    """Give a list that grows with each time that all of it is hashed."""
+    """Return a list that grows with each time that all of it is hashed."""
     hashed = []
     is_right = type(blob.recipe).is_right
 

@@ -74,7 +74,7 @@ async def _sip(stream: trio.SocketStream) -> None:
 
 @asynccontextmanager
 async def open_crowd(daemon: Daemon) -> AsyncIterator[Crowd]:
-    """Give a crowd at a daemon's main door, which goes at the end of the block."""
+    """Return a crowd at a daemon's main door, which goes at the end of the block."""
     async with trio.open_nursery() as nursery:
         crowd = Crowd(daemon.port, nursery)
         try:
@@ -139,7 +139,7 @@ async def _follow(stream: trio.SocketStream, name: str, agent: str) -> int:
 
 
 async def _ask(stream: trio.SocketStream, path: str, agent: str) -> int | str:
-    """Give the status of an answer, or where it sends to; 0 if there is none.
+    """Return the status of an answer, or where it sends to; 0 if there is none.
 
     As plain as can be: hundreds at once of a whole HTTP client take longer than what
     they test.

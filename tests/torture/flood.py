@@ -90,7 +90,7 @@ class Flood:
     waits: dict[str, list[float]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
-    def told(self) -> str:
+    def snapshot(self) -> str:
         """Tell how it went."""
         assert self.before
         statuses = ", ".join(
@@ -202,7 +202,7 @@ def main() -> int:
         found = trio.run(pour, daemon, chosen.names, chosen.at_once, chosen.seconds)
         if "Traceback" in daemon.process.output:
             found.wrong.append(f"a traceback: {daemon.process.output[-3000:]}")
-    print(found.told())
+    print(found.snapshot())
     for what in found.wrong:
         print(f"WRONG {what}")
     if not found.wrong:

@@ -54,7 +54,7 @@ def count_files(pid: int) -> int:
 
 
 def memory_of(pid: int) -> int:
-    """Give the resident memory of a process, in bytes."""
+    """Return the resident memory of a process, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
 

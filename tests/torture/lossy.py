@@ -40,7 +40,7 @@ class Node:
         self.mtime = time.time_ns()
 
     def after_cut(self, rng: random.Random, seen: "dict[Node, Node]") -> "Node":
-        """Give what is left of it; `seen` are those that had another name as well."""
+        """Return what is left of it; `seen` are those that had another name as well."""
         return self
 
 

@@ -127,7 +127,7 @@ async def test_a_flood_of_names_is_in_nobody_elses_way(daemon, ask):
 async def test_who_does_not_wait_for_an_answer_leaves_nothing_behind(daemon):
     """As `make flood` does it with 10,000 names in a minute."""
     found = await pour(daemon, 100, at_once=50, seconds=0.5)
-    assert found.wrong == [], found.told()
+    assert found.wrong == [], found.snapshot()
     assert found.answers[LEFT] > 0
 
 

@@ -7,10 +7,10 @@ from tests.upstream.fixtures import (
     elsewhere,
     faults,
     gated,
-    pace,
     private_registry,
     realm,
     registry,
+    retry_policy,
     waits,
 )
 
@@ -18,16 +18,18 @@ __all__ = [
     "elsewhere",
     "faults",
     "gated",
-    "pace",
     "private_registry",
     "realm",
     "registry",
+    "retry_policy",
     "waits",
 ]
 
 
 @pytest.fixture
-async def upstream(faults, pace) -> AsyncIterator[Upstream]:
+async def upstream(faults, retry_policy) -> AsyncIterator[Upstream]:
     """The client under test, behind the fault-injecting proxy."""
-    async with open_upstream("hub.test", faults.url, pace=pace) as client:
+    async with open_upstream(
+        "hub.test", faults.url, retry_policy=retry_policy
+    ) as client:
         yield client

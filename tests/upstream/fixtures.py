@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from nixeryd.upstream import LoginSource, Pace
+from nixeryd.upstream import LoginSource, RetryPolicy
 from nixeryd.upstream.credentials import Login
 from tests.upstream.faults import FaultServer
 from tests.upstream.registries import (
@@ -94,9 +94,9 @@ def waits() -> Waits:
 
 
 @pytest.fixture
-def pace(waits) -> Pace:
+def retry_policy(waits) -> RetryPolicy:
     """The real rules; waiting is noted instead of done, and nothing is random."""
-    return Pace(sleep=waits, jitter=lambda: 1.0)
+    return RetryPolicy(sleep=waits, jitter=lambda: 1.0)
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ async def private(private_registry, nursery):
     return server
 
 
-async def test_a_password_is_sent_once_it_is_wanted(private, pace):
+async def test_a_password_is_sent_once_it_is_wanted(private, retry_policy):
     async with open_upstream(
-        "hub.test", private.url, login=logged_in(), pace=pace
+        "hub.test", private.url, login=logged_in(), retry_policy=retry_policy
     ) as upstream:
         await upstream.get_manifest(REPOSITORY, "latest")
         await upstream.get_manifest(REPOSITORY, "latest")
@@ -27,16 +27,21 @@ async def test_a_password_is_sent_once_it_is_wanted(private, pace):
     assert sent == [False, True, True]
 
 
-async def test_nobody_is_denied_where_a_password_is_wanted(private, pace):
-    async with open_upstream("hub.test", private.url, pace=pace) as upstream:
+async def test_nobody_is_denied_where_a_password_is_wanted(private, retry_policy):
+    async with open_upstream(
+        "hub.test", private.url, retry_policy=retry_policy
+    ) as upstream:
         with pytest.raises(UpstreamDenied, match="none is configured"):
             await upstream.get_manifest(REPOSITORY, "latest")
     assert private.count() == 1
 
 
-async def test_a_wrong_basic_password_is_denied(private, pace):
+async def test_a_wrong_basic_password_is_denied(private, retry_policy):
     async with open_upstream(
-        "hub.test", private.url, login=logged_in(password="hush-hush"), pace=pace
+        "hub.test",
+        private.url,
+        login=logged_in(password="hush-hush"),
+        retry_policy=retry_policy,
     ) as upstream:
         for _ in range(2):
             with pytest.raises(UpstreamDenied) as caught:

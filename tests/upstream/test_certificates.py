@@ -59,10 +59,13 @@ async def harbor(company, registry, nursery) -> FaultServer:
 
 
 @pytest.fixture
-def pull(pace):
+def pull(retry_policy):
     async def pull(server, **options) -> None:
         async with open_upstream(
-            "harbor.corp", server.url, pace=pace, contexts=load_contexts(**options)
+            "harbor.corp",
+            server.url,
+            retry_policy=retry_policy,
+            contexts=load_contexts(**options),
         ) as upstream:
             manifest = await upstream.get_manifest(REPOSITORY, "latest")
             assert str(manifest.digest) == IMAGE.digest

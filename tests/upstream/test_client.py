@@ -144,8 +144,10 @@ async def test_requests_share_a_connection(upstream, faults):
     assert (faults.count(), faults.connections) == (9, 1)
 
 
-async def test_requests_say_who_asks_and_want_plain_bytes(faults, pace):
-    async with open_upstream("hub.test", faults.url, via="me-7", pace=pace) as upstream:
+async def test_requests_say_who_asks_and_want_plain_bytes(faults, retry_policy):
+    async with open_upstream(
+        "hub.test", faults.url, via="me-7", retry_policy=retry_policy
+    ) as upstream:
         await upstream.get_manifest(REPOSITORY, "latest")
     headers = faults.seen[0].headers
     assert headers["via"] == "1.1 me-7"
@@ -209,30 +211,34 @@ async def test_an_upstream_needs_a_plain_url(url):
             pass
 
 
-async def test_a_url_may_have_a_path_and_a_slash(faults, pace):
+async def test_a_url_may_have_a_path_and_a_slash(faults, retry_policy):
     faults.on("GET /proxy/v2/a/b/tags/list$", Reply(body=b'{"tags":["t"]}'))
-    async with open_upstream("hub.test", f"{faults.url}/proxy/", pace=pace) as upstream:
+    async with open_upstream(
+        "hub.test", f"{faults.url}/proxy/", retry_policy=retry_policy
+    ) as upstream:
         assert (await upstream.tags("a/b")).names == ("t",)
 
 
-async def test_silence_is_unreachable_and_not_repeated(faults, pace, waits):
+async def test_silence_is_unreachable_and_not_repeated(faults, retry_policy, waits):
     impatient = Outgoing(read_timeout=0)
     faults.on("", Hold())
     async with open_upstream(
-        "hub.test", faults.url, pace=pace, outgoing=impatient
+        "hub.test", faults.url, retry_policy=retry_policy, outgoing=impatient
     ) as upstream:
         with pytest.raises(UpstreamUnreachable, match=r"^hub\.test: timed out while"):
             await upstream.head_manifest(REPOSITORY, "latest")
     assert waits.seconds == []
 
 
-async def test_nobody_there_is_unreachable(pace, waits):
+async def test_nobody_there_is_unreachable(retry_policy, waits):
     gone = FaultServer()
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as inner:
             await inner.start(gone.run)
             scope.cancel()
-    async with open_upstream("hub.test", gone.url, pace=pace) as upstream:
+    async with open_upstream(
+        "hub.test", gone.url, retry_policy=retry_policy
+    ) as upstream:
         with pytest.raises(UpstreamUnreachable, match=r"^hub\.test: cannot be reached"):
             await upstream.head_manifest(REPOSITORY, "latest")
     assert waits.seconds == [0.25, 0.5]

@@ -139,7 +139,7 @@ async def test_the_range_goes_along(upstream, faults, elsewhere):
 
 
 async def test_authorization_stays_at_the_upstreams_origin(
-    private_registry, elsewhere, nursery, pace
+    private_registry, elsewhere, nursery, retry_policy
 ):
     proxy = FaultServer(private_registry.port)
     await nursery.start(proxy.run)
@@ -150,7 +150,9 @@ async def test_authorization_stays_at_the_upstreams_origin(
     async def login():
         return Login(USER, PASSWORD)
 
-    async with open_upstream("hub.test", proxy.url, login=login, pace=pace) as upstream:
+    async with open_upstream(
+        "hub.test", proxy.url, login=login, retry_policy=retry_policy
+    ) as upstream:
         await upstream.head_manifest(REPOSITORY, "latest")
         assert await pull(upstream) == LAYER
     assert "authorization" in proxy.asked("GET .*/blobs/")[0].headers
@@ -233,28 +235,38 @@ async def test_what_storage_lacks_is_not_found(upstream, faults, elsewhere):
 # -- TLS
 
 
-async def test_https_with_a_trusted_certificate(secure, authority, pace):
+async def test_https_with_a_trusted_certificate(secure, authority, retry_policy):
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     async with open_upstream(
-        "hub.test", secure.url, pace=pace, contexts=Contexts(trusting, trusting)
+        "hub.test",
+        secure.url,
+        retry_policy=retry_policy,
+        contexts=Contexts(trusting, trusting),
     ) as upstream:
         assert await pull(upstream) == LAYER
 
 
-async def test_an_untrusted_certificate_is_named_and_not_asked_again(secure, pace):
-    async with open_upstream("hub.test", secure.url, pace=pace) as upstream:
+async def test_an_untrusted_certificate_is_named_and_not_asked_again(
+    secure, retry_policy
+):
+    async with open_upstream(
+        "hub.test", secure.url, retry_policy=retry_policy
+    ) as upstream:
         with pytest.raises(UpstreamUnreachable, match=r"^hub\.test: certificate not"):
             await pull(upstream)
     assert (secure.count(), secure.connections) == (0, 1)
 
 
-async def test_https_never_goes_back_to_http(secure, authority, faults, pace):
+async def test_https_never_goes_back_to_http(secure, authority, faults, retry_policy):
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     secure.on("", Reply(307, {"Location": faults.url + SIGNED}))
     async with open_upstream(
-        "hub.test", secure.url, pace=pace, contexts=Contexts(trusting, trusting)
+        "hub.test",
+        secure.url,
+        retry_policy=retry_policy,
+        contexts=Contexts(trusting, trusting),
     ) as upstream:
         with pytest.raises(UpstreamBroken, match="from HTTPS back to HTTP"):
             await pull(upstream)
@@ -277,7 +289,7 @@ async def test_no_signed_url_is_told_or_logged(
     assert "hush" not in caplog.text
 
 
-async def test_what_is_no_http_is_not_quoted(nursery, pace):
+async def test_what_is_no_http_is_not_quoted(nursery, retry_policy):
     async def speak(stream):
         async with stream:
             await stream.receive_some()
@@ -286,7 +298,7 @@ async def test_what_is_no_http_is_not_quoted(nursery, pace):
     listeners = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), speak, 0)
     port = listeners[0].socket.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    async with open_upstream("hub.test", url, pace=pace) as upstream:
+    async with open_upstream("hub.test", url, retry_policy=retry_policy) as upstream:
         with pytest.raises(UpstreamUnreachable, match="spoke no HTTP") as caught:
             await pull(upstream)
     assert "hush" not in "".join(traceback.format_exception(caught.value))

@@ -65,14 +65,14 @@ def through(url: str, no_proxy: str = "") -> Outgoing:
 
 
 @pytest.fixture
-def open_hub(contexts, pace):
+def open_hub(contexts, retry_policy):
     """Open hub.test, trusting the authority, through the proxy at a URL."""
 
     def open_it(url: str, home: str = "https://hub.test", *, no_proxy="", **options):
         return open_upstream(
             "hub.test",
             home,
-            pace=pace,
+            retry_policy=retry_policy,
             contexts=contexts,
             outgoing=through(url, no_proxy),
             **options,
@@ -140,7 +140,7 @@ async def test_a_refused_login_is_told_without_the_password(
 
 
 async def test_a_proxy_that_cannot_connect_is_asked_again(
-    open_hub, pace, waits, nursery
+    open_hub, retry_policy, waits, nursery
 ):
     proxy = ProxyServer()
     await nursery.start(proxy.run)
@@ -149,7 +149,7 @@ async def test_a_proxy_that_cannot_connect_is_asked_again(
             UpstreamUnreachable, match=r"does not let us through \(it answers 502\)"
         ):
             await upstream.head_manifest(REPOSITORY, "latest")
-    assert len(waits.seconds) == pace.attempts - 1
+    assert len(waits.seconds) == retry_policy.attempts - 1
 
 
 async def test_a_proxy_that_is_not_there_is_named(open_hub):
@@ -241,12 +241,15 @@ async def test_a_document_comes_through_it(proxy, faults):
 
 
 async def test_what_fails_inside_a_tunnel_leaves_no_connection(
-    proxy, pace, monkeypatch
+    proxy, retry_policy, monkeypatch
 ):
     """Tunnels that were never finished would fill the pool, and all would wait."""
     monkeypatch.setattr("nixeryd.upstream.transport.CONNECTIONS", 2)
     async with open_upstream(
-        "hub.test", "https://hub.test", pace=pace, outgoing=through(proxy.url)
+        "hub.test",
+        "https://hub.test",
+        retry_policy=retry_policy,
+        outgoing=through(proxy.url),
     ) as upstream:
         for _ in range(4):
             with pytest.raises(UpstreamUnreachable, match="certificate not trusted"):

@@ -3,7 +3,7 @@ import trio
 import trio.testing
 
 from nixeryd.upstream import (
-    Pace,
+    RetryPolicy,
     UpstreamBroken,
     UpstreamDenied,
     UpstreamNotFound,
@@ -29,9 +29,11 @@ async def test_a_challenge_is_answered_with_a_token(upstream, gated, realm):
 
 async def test_a_token_serves_until_it_expires(faults, gated, realm):
     now = [1000.0]
-    pace = Pace(clock=lambda: now[0])
+    retry_policy = RetryPolicy(clock=lambda: now[0])
     counts = []
-    async with open_upstream("hub.test", faults.url, pace=pace) as upstream:
+    async with open_upstream(
+        "hub.test", faults.url, retry_policy=retry_policy
+    ) as upstream:
         # a life of 300 seconds, of which the last ten are not used
         for now[0] in (1000.0, 1289.0, 1291.0):
             await upstream.head_manifest(REPOSITORY, "latest")

@@ -14,21 +14,23 @@ from tests.upstream.registries import PASSWORD, USER
 REPOSITORY = IMAGE.repository
 
 
-async def test_a_login_goes_to_the_realm_and_nowhere_else(faults, gated, realm, pace):
+async def test_a_login_goes_to_the_realm_and_nowhere_else(
+    faults, gated, realm, retry_policy
+):
     realm.login = (USER, PASSWORD)
     async with open_upstream(
-        "hub.test", faults.url, login=logged_in(), pace=pace
+        "hub.test", faults.url, login=logged_in(), retry_policy=retry_policy
     ) as upstream:
         await upstream.get_manifest(REPOSITORY, "latest")
     sent = [r.headers.get("authorization", "") for r in gated.seen]
     assert sent == ["", "Bearer secret-token-0"]
 
 
-async def test_an_identity_token_is_exchanged(faults, gated, realm, pace):
+async def test_an_identity_token_is_exchanged(faults, gated, realm, retry_policy):
     realm.refresh_token = "refresh-me"
     login = logged_in("", "", identity_token="refresh-me")
     async with open_upstream(
-        "hub.test", faults.url, login=login, pace=pace
+        "hub.test", faults.url, login=login, retry_policy=retry_policy
     ) as upstream:
         await upstream.get_manifest(REPOSITORY, "latest")
     asked = realm.server.seen[0]
@@ -36,10 +38,15 @@ async def test_an_identity_token_is_exchanged(faults, gated, realm, pace):
     assert b"grant_type=refresh_token" in asked.body
 
 
-async def test_a_wrong_password_is_denied_and_not_told(faults, gated, realm, pace):
+async def test_a_wrong_password_is_denied_and_not_told(
+    faults, gated, realm, retry_policy
+):
     realm.login = (USER, PASSWORD)
     async with open_upstream(
-        "hub.test", faults.url, login=logged_in(password="hush-hush"), pace=pace
+        "hub.test",
+        faults.url,
+        login=logged_in(password="hush-hush"),
+        retry_policy=retry_policy,
     ) as upstream:
         with pytest.raises(UpstreamDenied, match=r"^hub\.test: .* not acc") as caught:
             await upstream.get_manifest(REPOSITORY, "latest")
@@ -60,10 +67,10 @@ async def test_a_wrong_password_is_denied_and_not_told(faults, gated, realm, pac
         'Bearer realm="http://[::1"',
     ],
 )
-async def test_a_strange_realm_gets_nothing(faults, pace, challenge):
+async def test_a_strange_realm_gets_nothing(faults, retry_policy, challenge):
     faults.on("", Reply(401, {"WWW-Authenticate": challenge}))
     async with open_upstream(
-        "hub.test", faults.url, login=logged_in(), pace=pace
+        "hub.test", faults.url, login=logged_in(), retry_policy=retry_policy
     ) as upstream:
         with pytest.raises(UpstreamBroken, match=r"^hub\.test: "):
             await upstream.get_manifest(REPOSITORY, "latest")

@@ -9,22 +9,22 @@ import h11
 import pytest
 import trio
 
-from nixeryd.builder.board import Board
+from nixeryd.builder.build_monitor import BuildMonitor
 from nixeryd.builder.history import History
 from nixeryd.daemon.activity import Live
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.manifests import MANIFEST_TYPE
 from nixeryd.images.referrers import Referrers
-from nixeryd.images.served import BlobFile, Manifest, TagList
+from nixeryd.images.served_manifests import BlobFile, Manifest, TagList
 from nixeryd.runtime.changes import Changes
 from nixeryd.web.app import create_app
 from nixeryd.web.asgi import App
+from nixeryd.web.connection_limit import ConnectionLimit
 from nixeryd.web.hosts import Policy
 from nixeryd.web.listen import open_tcp
 from nixeryd.web.peers import Peers
-from nixeryd.web.ports import Door
-from nixeryd.web.room import Room
+from nixeryd.web.ports import ListenerKind
 from nixeryd.web.serve import Limits, serve
 
 HANG = 20  # seconds after which a test that should not wait is given up
@@ -149,7 +149,7 @@ class Client(trio.abc.AsyncResource):
 async def _serving(
     app: App,
     *,
-    room: Room | None = None,
+    room: ConnectionLimit | None = None,
     limits: Limits | None = None,
     peers: Peers | None = None,
     listener: trio.SocketListener | None = None,
@@ -294,14 +294,14 @@ class MemoryCache:
 
 
 class MemoryControl:
-    """The `Control` port: `scripts` says what each pull tells, then raises.
+    """The `AdminService` port: `scripts` says what each pull tells, then raises.
 
     Its `live` is the real one; tests put builds on its `board`.
     """
 
     def __init__(self, directory):
         changes = Changes()
-        self.board = Board(changes)
+        self.board = BuildMonitor(changes)
         self.history = History(directory)
         self.live = Live(changes, self.board, self.history)
         self.cache = MemoryCache()
@@ -373,7 +373,7 @@ class MemoryControl:
 
 @pytest.fixture
 def serving():
-    """Give `async with serving(app) as server:`."""
+    """Return `async with serving(app) as server:`."""
     return _serving
 
 
@@ -390,20 +390,20 @@ def control(tmp_path):
 
 @pytest.fixture
 async def main(registry, control):
-    app = create_app(registry, control, Door.MAIN, Policy())
+    app = create_app(registry, control, ListenerKind.MAIN, Policy())
     async with _serving(app) as server:
         yield server
 
 
 @pytest.fixture
 async def mirror(registry, control):
-    app = create_app(registry, control, Door.MIRROR, Policy())
+    app = create_app(registry, control, ListenerKind.MIRROR, Policy())
     async with _serving(app) as server:
         yield server
 
 
 @pytest.fixture
 async def admin(registry, control):
-    app = create_app(registry, control, Door.ADMIN, Policy())
+    app = create_app(registry, control, ListenerKind.ADMIN, Policy())
     async with _serving(app) as server:
         yield server

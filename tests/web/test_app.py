@@ -10,7 +10,7 @@ import trio
 from nixeryd.web.app import create_app
 from nixeryd.web.connection import Timeouts
 from nixeryd.web.hosts import Policy
-from nixeryd.web.ports import Door
+from nixeryd.web.ports import ListenerKind
 from nixeryd.web.serve import Limits
 
 SHORT = Limits(grace=3600, timeouts=Timeouts(keep_alive=0.2, linger=0.2))
@@ -19,7 +19,7 @@ PATIENT = Limits(grace=3600, timeouts=Timeouts(keep_alive=3600))
 
 @pytest.fixture
 def app(registry, control):
-    return create_app(registry, control, Door.MAIN, Policy())
+    return create_app(registry, control, ListenerKind.MAIN, Policy())
 
 
 @pytest.fixture

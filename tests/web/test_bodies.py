@@ -14,7 +14,7 @@ import trio.testing
 
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import RegistryError
-from nixeryd.images.served import BlobFile
+from nixeryd.images.served_manifests import BlobFile
 from nixeryd.store.blobs import Blobs
 from nixeryd.store.datadir import open_data_dir
 from nixeryd.store.streaming import StreamedBlob

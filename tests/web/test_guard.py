@@ -5,7 +5,7 @@ import pytest
 from nixeryd.web.app import create_app
 from nixeryd.web.guard import is_this_machine, refuse
 from nixeryd.web.hosts import Policy
-from nixeryd.web.ports import Door
+from nixeryd.web.ports import ListenerKind
 
 OURS = Policy(hosts=frozenset({"nix.example.org"}))
 REMOTE = Policy(allow_remote=True)
@@ -360,9 +360,9 @@ def test_this_is_no_proxy(path):
     assert refuse("GET", path, [("host", "localhost")], OURS) is not None
 
 
-@pytest.mark.parametrize("door", Door)
-async def test_every_door_is_guarded(serving, registry, control, door):
-    async with serving(create_app(registry, control, door, Policy())) as server:
+@pytest.mark.parametrize("listener", ListenerKind)
+async def test_every_door_is_guarded(serving, registry, control, listener):
+    async with serving(create_app(registry, control, listener, Policy())) as server:
         for headers in (
             {"host": "evil.example"},
             {"host": "localhost", "origin": "http://evil.example"},

@@ -8,9 +8,9 @@ import trio.testing
 
 from nixeryd.api.builds import Build, Failure, LogPart
 from nixeryd.builder import progress as events
-from nixeryd.builder.lines import MOST
+from nixeryd.builder.log_tail import MOST
 from nixeryd.builder.progress import Progress
-from tests.builder.test_watched import make_run
+from tests.builder.test_build_status import make_run
 
 
 class Reader:
@@ -21,7 +21,7 @@ class Reader:
         self._text = ""
 
     async def next(self):
-        """Give the next event as (event, id, data); comments are passed over."""
+        """Return the next event as (event, id, data); comments are passed over."""
         while True:
             while "\n\n" not in self._text:
                 event = await self._client.event()

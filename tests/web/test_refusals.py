@@ -7,7 +7,7 @@ import pytest
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, NixerydError, RegistryError
 from nixeryd.images.manifests import MANIFEST_TYPE
-from nixeryd.images.served import StillBuilding
+from nixeryd.images.served_manifests import StillBuilding
 from nixeryd.web import refusals
 from nixeryd.web.waiting import HOPS
 
@@ -64,13 +64,13 @@ async def test_with_a_namespace_head_promises_what_get_does_not_give(
     main, mirror, failed, error
 ):
     failed(error)
-    for door in (main, mirror):
+    for listener in (main, mirror):
         path = f"{PATH}?ns=docker.io"
-        head = await door.request("HEAD", path, **DOCKER)
+        head = await listener.request("HEAD", path, **DOCKER)
         assert head.status == 200
         assert "docker-content-digest" not in head.headers
         assert "content-length" not in head.headers
-        assert (await door.get(path, **DOCKER)).status >= 400
+        assert (await listener.get(path, **DOCKER)).status >= 400
 
 
 async def test_whoever_else_asks_is_told_and_so_is_the_log(mirror, failed, caplog):
@@ -85,9 +85,9 @@ async def test_whoever_else_asks_is_told_and_so_is_the_log(mirror, failed, caplo
 async def test_what_is_another_registrys_or_asked_for_here_is_refused_as_ever(
     main, mirror, failed
 ):
-    for door, path in ((main, PATH), (mirror, "/v2/library/git/manifests/latest")):
+    for listener, path in ((main, PATH), (mirror, "/v2/library/git/manifests/latest")):
         for method in ("HEAD", "GET"):
-            answer = await door.request(method, path, **DOCKER)
+            answer = await listener.request(method, path, **DOCKER)
             assert answer.status in (403, 404)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from nixeryd.images.manifests import INDEX_TYPE, MANIFEST_TYPE
 from nixeryd.images.routes import ManifestRoute
-from nixeryd.images.served import Origin
+from nixeryd.images.served_manifests import Origin
 from nixeryd.web.registry import paginate
 
 BODY = b'{"schemaVersion":2}'

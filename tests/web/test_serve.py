@@ -13,9 +13,9 @@ import trio
 import trio.testing
 
 from nixeryd.web.connection import Timeouts
+from nixeryd.web.connection_limit import ConnectionLimit
 from nixeryd.web.http11 import Http11
 from nixeryd.web.listen import open_tcp
-from nixeryd.web.room import Room
 from nixeryd.web.serve import Limits, serve
 
 BIG = 64 * 1024 * 1024
@@ -259,7 +259,7 @@ async def test_more_requests_than_there_is_room_for_wait_their_turn(serving):
             await go_on.wait()
         await hello(scope, receive, send)
 
-    room = Room(2, patience=0)
+    room = ConnectionLimit(2, patience=0)
     async with serving(slow, room=room) as server:
         first, second = await server.connect(), await server.connect()
         await first.ask("GET", "/slow")
@@ -286,7 +286,7 @@ async def test_more_requests_than_there_is_room_for_wait_their_turn(serving):
     ],
 )
 async def test_who_only_holds_a_connection_makes_room_for_who_asks(serving, said):
-    room = Room(10, patience=0.2)
+    room = ConnectionLimit(10, patience=0.2)
     async with serving(hello, room=room) as server, AsyncExitStack() as stack:
         holders = []
         for _ in range(15):
@@ -302,7 +302,7 @@ async def test_who_only_holds_a_connection_makes_room_for_who_asks(serving, said
 
 
 async def test_all_doors_share_the_room(serving):
-    room = Room(2, patience=0)
+    room = ConnectionLimit(2, patience=0)
     async with serving(hello, room=room) as main, serving(hello, room=room) as other:
         first, second = await main.connect(), await other.connect()
         await first.request("GET", "/")

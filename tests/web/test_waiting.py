@@ -9,8 +9,8 @@ import trio
 from nixeryd.images.digests import Digest
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.images.manifests import MANIFEST_TYPE
-from nixeryd.images.served import Manifest, Patience, StillBuilding
-from nixeryd.web.waiting import HOLD, HOPS, Turn
+from nixeryd.images.served_manifests import Manifest, Patience, StillBuilding
+from nixeryd.web.waiting import HOLD, HOPS, RedirectHop
 
 BODY = b'{"schemaVersion":2}'
 MANIFEST = Manifest(BODY, Digest.of(BODY), MANIFEST_TYPE)
@@ -113,15 +113,15 @@ async def test_a_build_that_fails_in_time_is_told(main, registry):
 @pytest.mark.parametrize(
     ("query", "turn"),
     [
-        ({}, Turn()),
-        ({"nixeryd-hop": "3", "nixeryd-ticket": "t"}, Turn(3, "t")),
-        ({"nixeryd-hop": "9"}, Turn(9, None)),
-        ({"nixeryd-hop": "10", "nixeryd-ticket": "t"}, Turn()),
-        ({"nixeryd-hop": "-1", "nixeryd-ticket": "t"}, Turn()),
-        ({"nixeryd-hop": "x", "nixeryd-ticket": "t"}, Turn()),
-        ({"nixeryd-hop": "²", "nixeryd-ticket": "t"}, Turn()),
-        ({"nixeryd-ticket": "t"}, Turn()),
+        ({}, RedirectHop()),
+        ({"nixeryd-hop": "3", "nixeryd-ticket": "t"}, RedirectHop(3, "t")),
+        ({"nixeryd-hop": "9"}, RedirectHop(9, None)),
+        ({"nixeryd-hop": "10", "nixeryd-ticket": "t"}, RedirectHop()),
+        ({"nixeryd-hop": "-1", "nixeryd-ticket": "t"}, RedirectHop()),
+        ({"nixeryd-hop": "x", "nixeryd-ticket": "t"}, RedirectHop()),
+        ({"nixeryd-hop": "²", "nixeryd-ticket": "t"}, RedirectHop()),
+        ({"nixeryd-ticket": "t"}, RedirectHop()),
     ],
 )
 def test_odd_turns_are_first_turns(query, turn):
-    assert Turn.of(query) == turn
+    assert RedirectHop.of(query) == turn

@@ -43,5 +43,5 @@ def plan_agent(
 
 
 def agent_file(home: Path | None = None) -> Path:
-    """Give the place of the agent's property list."""
+    """Return the place of the agent's property list."""
     return (home or Path.home()) / "Library" / "LaunchAgents" / f"{LABEL}.plist"

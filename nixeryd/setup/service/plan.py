@@ -43,7 +43,7 @@ class Plan:
 
 
 def kept_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Give the variables that the daemon needs of this shell."""
+    """Return the variables that the daemon needs of this shell."""
     return {
         name: value
         for name, value in sorted(environ.items())

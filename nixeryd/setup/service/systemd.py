@@ -70,7 +70,7 @@ def plan_units(  # noqa: PLR0913  the last two are for tests
 
 
 def user_units() -> Path:
-    """Give the directory of this user's own units."""
+    """Return the directory of this user's own units."""
     return platformdirs.user_config_path("systemd") / "user"
 
 
@@ -81,7 +81,7 @@ def own_files(unit_dir: Path | None = None) -> list[Path]:
 
 
 def is_managed() -> bool:
-    """Tell whether a systemd runs for this user, so that it can be told things."""
+    """Return whether a systemd runs for this user, so that it can be told things."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     return bool(runtime) and Path(runtime or "", "systemd", "private").exists()
 

@@ -23,10 +23,10 @@ import structlog
 import trio
 
 from nixeryd.sources.fingerprint.contents import MovingError
+from nixeryd.sources.fingerprint.gil import GilYielder
 from nixeryd.sources.fingerprint.inotify import InotifyUnavailableError
 from nixeryd.sources.fingerprint.opening import Opening
 from nixeryd.sources.fingerprint.scope import NoScopeError
-from nixeryd.sources.fingerprint.turns import Turns
 from nixeryd.sources.fingerprint.view import View
 
 if TYPE_CHECKING:
@@ -129,7 +129,10 @@ class Checkout:
         number = self._refreshes
         try:
             await trio.to_thread.run_sync(
-                view.refresh, Turns(), limiter=self._thread, abandon_on_cancel=False
+                view.refresh,
+                GilYielder(),
+                limiter=self._thread,
+                abandon_on_cancel=False,
             )
         except MovingError:
             pass
@@ -182,7 +185,7 @@ class Checkout:
             self._view = await trio.to_thread.run_sync(
                 self._opening.open,
                 self._tree,
-                Turns(trio.from_thread.check_cancelled),
+                GilYielder(trio.from_thread.check_cancelled),
                 limiter=self._thread,
             )
         except NoScopeError as error:

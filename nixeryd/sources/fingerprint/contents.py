@@ -97,7 +97,7 @@ def stamp_of(status: os.stat_result) -> bytes:
 
 
 def is_settled(status: os.stat_result, now: int) -> bool:
-    """Tell whether a write after `now` changes the stamp.
+    """Return whether a write after `now` changes the stamp.
 
     Of a file that was written before the clock was set back, a write does so too,
     unless it comes at that very moment when the clock is there again.

@@ -75,7 +75,7 @@ class MountTable:
         self._file.close()
 
     def has_changed(self) -> bool:
-        """Tell whether anything was mounted here or unmounted since the start."""
+        """Return whether anything was mounted here or unmounted since the start."""
         return bool(self._poll.poll(0)) and self._read() != self.mounts
 
     def _read(self) -> Mounts:

@@ -58,7 +58,7 @@ class Outside(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return any(kind in ("tree", "work tree") for kind, _ in self.reads)
 
     def holds(self, environment: Mapping[str, str]) -> bool:
-        """Tell whether all of it is as it was."""
+        """Return whether all of it is as it was."""
         try:
             return _look(self.reads, self.variables, environment) == self.digest
         except OutOfSightError:

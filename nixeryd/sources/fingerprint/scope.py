@@ -25,7 +25,7 @@ class Scope:
     identity: tuple[int, int]
 
     def still_holds(self) -> bool:
-        """Tell whether the same paths still lead to the same directory."""
+        """Return whether the same paths still lead to the same directory."""
         try:
             same = self.identity == _identity(self.root)
             return same and _resolve(self.source) == self.real

@@ -31,7 +31,7 @@ class View(Protocol):
         """Say why this must be opened anew, if so."""
 
     def is_current(self, ticket: int) -> bool:
-        """Tell whether a refresh from this number on is not needed any more."""
+        """Return whether a refresh from this number on is not needed any more."""
 
     def refresh(self, checkpoint: Checkpoint) -> None:
         """Read what may have changed.
@@ -46,7 +46,7 @@ class View(Protocol):
         """Say how this knows, for a status line."""
 
     def close(self) -> None:
-        """Give back what the system lent."""
+        """Return back what the system lent."""
 
 
 def _value(scope: Scope, tree: Tree) -> str:
@@ -121,7 +121,7 @@ class WalkedView:
         return None if self.scope.still_holds() else "another directory is there now"
 
     def is_current(self, ticket: int) -> bool:
-        """Tell whether a walk that began after the question is done."""
+        """Return whether a walk that began after the question is done."""
         return self.fresh >= ticket
 
     def refresh(self, checkpoint: Checkpoint) -> None:

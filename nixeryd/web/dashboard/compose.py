@@ -61,7 +61,7 @@ async def _known(cache: Cache, name: str) -> Image | None:
 
 
 def _asked() -> list[str]:
-    """Give the packages so far, and those to add: several may be typed at once."""
+    """Return the packages so far, and those to add: several may be typed at once."""
     added = request.args.get("add", "").replace("/", " ").replace(",", " ")
     return [*request.args.getlist("p"), *added.split()]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from quart import Response, request
 from quart_trio import QuartTrio
 
+from nixeryd.api.contents import Inside
 from nixeryd.api.images import Image, ImageDetails
-from nixeryd.api.insides import Inside
 from nixeryd.images.errors import ErrorCode, RegistryError
 from nixeryd.web.dashboard.pages import Answer
 from nixeryd.web.dashboard.treemap import Area, lay_out

@@ -9,10 +9,10 @@ from nixeryd.web.dashboard.compose import install_compose
 from nixeryd.web.dashboard.images import install_images
 from nixeryd.web.dashboard.pages import install_builds, install_failures
 from nixeryd.web.dashboard.rendering import Pages
-from nixeryd.web.ports import Control
+from nixeryd.web.ports import AdminService
 
 
-def install_dashboard(app: QuartTrio, control: Control) -> None:
+def install_dashboard(app: QuartTrio, control: AdminService) -> None:
     """Add the pages and what they need."""
     assets = Assets()
     pages = Pages(assets)

@@ -19,14 +19,14 @@ from nixeryd.web.live import (
     last_event_number,
     now_of,
 )
-from nixeryd.web.ports import Control
+from nixeryd.web.ports import AdminService
 from nixeryd.web.sse import stream
 
 Answer = Callable[..., Awaitable[Response]]
 
 
 def install_builds(
-    app: QuartTrio, control: Control, pages: Pages, answer: Answer
+    app: QuartTrio, control: AdminService, pages: Pages, answer: Answer
 ) -> None:
     """Add what shows builds while they run, and shortly after."""
     live = control.live
@@ -50,7 +50,7 @@ def install_builds(
     async def build_page(build: str) -> Response:
         found = live.build(build)
         if found is not None:
-            return await answer("build.html", build=found.told())
+            return await answer("build.html", build=found.snapshot())
         return await answer("missing.html", status=404, what="build")
 
     @app.get("/builds/<build>/events")
@@ -64,7 +64,7 @@ def install_builds(
         return stream(teller)
 
 
-def install_failures(app: QuartTrio, control: Control, answer: Answer) -> None:
+def install_failures(app: QuartTrio, control: AdminService, answer: Answer) -> None:
     """Add what shows the builds that failed."""
     live = control.live
 

@@ -19,7 +19,7 @@ class Area:
 
 
 def lay_out(sizes: Sequence[float], width: float, height: float) -> list[Area]:
-    """Give each size its area; what is not above 0 gets an empty one.
+    """Return each size its area; what is not above 0 gets an empty one.
 
     The areas do not overlap and fill the rectangle. Best for sizes in falling order.
     """
@@ -61,7 +61,7 @@ def lay_out(sizes: Sequence[float], width: float, height: float) -> list[Area]:
 def _worst(
     row: Sequence[int], sizes: Sequence[float], scale: float, total: float, side: float
 ) -> float:
-    """Give the worst ratio of sides in a row of areas."""
+    """Return the worst ratio of sides in a row of areas."""
     depth = total / side
     lengths = [sizes[index] * scale / depth for index in (row[0], row[-1])]
     return max(max(depth / length, length / depth) for length in lengths)

@@ -57,6 +57,7 @@ rec {
   function = x: x;
   lib.version = "1";
   text = "text";
+  number = 1;
   nothing = null;
 
   # Packages that do not evaluate. tryEval catches the first three.

@@ -15,7 +15,7 @@ from typing import Final
 import trio
 
 from nixeryd.web.connection import Connection
-from nixeryd.web.ports import Door
+from nixeryd.web.ports import ListenerKind
 
 MOST: Final = 800  # connections; each may hold a blob's file open too
 _OWNERS = 64  # connections of the admin socket
@@ -39,7 +39,7 @@ def raise_file_limit() -> int:
     return _FILES if soft == resource.RLIM_INFINITY else soft
 
 
-class Room:
+class ConnectionLimit:
     """The connections that are open, `size` at most.
 
     `patience`: seconds that an idle one is spared; it may be about to ask.
@@ -63,7 +63,7 @@ class Room:
         self._open[connection] = None
 
     def leave(self, connection: Connection) -> None:
-        """Give up a place, if it has one."""
+        """Return up a place, if it has one."""
         self._open.pop(connection, None)
         self._left.set()
         self._left = trio.Event()
@@ -75,10 +75,14 @@ class Room:
             min(found, key=lambda one: one.idle_since).end_if_idle()
 
 
-def open_rooms(files: int) -> Mapping[Door, Room]:
-    """Give the doors' rooms, within so many descriptors.
+def open_rooms(files: int) -> Mapping[ListenerKind, ConnectionLimit]:
+    """Return the doors' rooms, within so many descriptors.
 
     Clients share one; the owner gets in whoever crowds.
     """
-    clients = Room(max(8, min(MOST, (files - _KEPT) // 2)))
-    return {Door.MAIN: clients, Door.MIRROR: clients, Door.ADMIN: Room(_OWNERS)}
+    clients = ConnectionLimit(max(8, min(MOST, (files - _KEPT) // 2)))
+    return {
+        ListenerKind.MAIN: clients,
+        ListenerKind.MIRROR: clients,
+        ListenerKind.ADMIN: ConnectionLimit(_OWNERS),
+    }

@@ -3,11 +3,11 @@
 import trio
 import trio.testing
 
-from nixeryd.builder.places import PATIENCE, Places
+from nixeryd.builder.evaluation_slots import PATIENCE, EvaluationSlots
 
 
 async def test_few_have_a_place_and_the_others_wait(autojump_clock):
-    places, here, most = Places(2), 0, 0
+    places, here, most = EvaluationSlots(2), 0, 0
 
     async def take():
         nonlocal here, most
@@ -25,7 +25,7 @@ async def test_few_have_a_place_and_the_others_wait(autojump_clock):
 
 
 async def test_who_stays_long_keeps_nobody_out(autojump_clock):
-    places = Places(2)
+    places = EvaluationSlots(2)
     began = []
 
     async def take(seconds):
@@ -40,7 +40,7 @@ async def test_who_stays_long_keeps_nobody_out(autojump_clock):
 
 
 async def test_who_gives_up_leaves_no_trace(autojump_clock):
-    places = Places(1)
+    places = EvaluationSlots(1)
     with trio.move_on_after(1):
         async with places.one():
             with trio.move_on_after(0.5):

@@ -23,8 +23,8 @@ from nixeryd.upstream.errors import (
     UpstreamRateLimited,
 )
 from nixeryd.upstream.network import transport_errors
-from nixeryd.upstream.pace import Pace, parse_retry_after
 from nixeryd.upstream.ratelimit import RateLimit, parse_rate_limit
+from nixeryd.upstream.retry_policy import RetryPolicy, parse_retry_after
 from nixeryd.upstream.tokens import Authorizer
 from nixeryd.upstream.trust import redirect_allowed, same_origin
 
@@ -35,7 +35,7 @@ _GOOD = frozenset({200, 206})
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Request:
     """What is asked: `what` says it in an error's words, without any secret."""
 
     method: str
@@ -53,30 +53,30 @@ class Exchange:
         upstream: str,
         client: httpx.AsyncClient,
         authorizer: Authorizer,
-        pace: Pace,
+        retry_policy: RetryPolicy,
     ) -> None:
         self._upstream = upstream
         self._client = client
         self._authorizer = authorizer
-        self._pace = pace
+        self._retry_policy = retry_policy
         self.rate_limit: RateLimit | None = None
 
     @asynccontextmanager
-    async def ask(self, question: Question) -> AsyncIterator[httpx.Response]:
+    async def ask(self, question: Request) -> AsyncIterator[httpx.Response]:
         """Ask, and give the answer (200 or 206) with its body still to be read.
 
         Raises:
             UpstreamError: whatever else came of it.
 
         """
-        response = await self._pace.persist(lambda: self._attempt(question))
+        response = await self._retry_policy.retry(lambda: self._attempt(question))
         try:
             yield response
         finally:
             with trio.move_on_after(GOODBYE, shield=True):
                 await response.aclose()
 
-    async def _attempt(self, question: Question) -> httpx.Response:
+    async def _attempt(self, question: Request) -> httpx.Response:
         header = await self._authorizer.header(question.repository)
         response = await self._follow(question, header)
         own = same_origin(question.url, str(response.url))
@@ -96,7 +96,7 @@ class Exchange:
         return response
 
     async def _follow(
-        self, question: Question, authorization: str | None
+        self, question: Request, authorization: str | None
     ) -> httpx.Response:
         url = question.url
         for _ in range(MAX_HOPS + 1):
@@ -132,10 +132,10 @@ class Exchange:
         return target
 
     def _note(self, response: httpx.Response) -> None:
-        seen = parse_rate_limit(response.headers, self._pace.clock())
+        seen = parse_rate_limit(response.headers, self._retry_policy.clock())
         self.rate_limit = seen or self.rate_limit
 
-    def _error(self, question: Question, response: httpx.Response) -> UpstreamError:
+    def _error(self, question: Request, response: httpx.Response) -> UpstreamError:
         status = response.status_code
         host = response.url.host
         elsewhere = not same_origin(question.url, str(response.url))
@@ -147,7 +147,7 @@ class Exchange:
         if status in (401, 403) and not elsewhere:
             return UpstreamDenied(self._upstream, f"{text}: private, or not there")
         retry_after = parse_retry_after(
-            response.headers.get("Retry-After"), self._pace.clock()
+            response.headers.get("Retry-After"), self._retry_policy.clock()
         )
         if status == httpx.codes.TOO_MANY_REQUESTS:
             return UpstreamRateLimited(

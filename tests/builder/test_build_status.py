@@ -8,13 +8,13 @@ import trio
 
 from nixeryd.api.builds import Transfer
 from nixeryd.builder import progress as events
-from nixeryd.builder.board import Board
-from nixeryd.builder.lines import LONGEST, MOST, MOST_BYTES, Lines
+from nixeryd.builder.build_monitor import BuildMonitor
+from nixeryd.builder.log_tail import LONGEST, MOST, MOST_BYTES, LogTail
 from nixeryd.builder.progress import Progress
 from nixeryd.builder.run import Run
 from nixeryd.images.names import NamePolicy, parse_image
 from nixeryd.runtime.changes import Changes
-from nixeryd.runtime.flight import Askers
+from nixeryd.runtime.flight import Waiters
 
 HELLO = "/nix/store/00000000000000000000000000000000-hello-2.12.drv"
 GLIBC = "/nix/store/11111111111111111111111111111111-glibc-2.40"
@@ -22,7 +22,7 @@ GLIBC = "/nix/store/11111111111111111111111111111111-glibc-2.40"
 
 @pytest.fixture
 def board():
-    return Board(Changes())
+    return BuildMonitor(Changes())
 
 
 def make_run(name, progress):
@@ -31,10 +31,10 @@ def make_run(name, progress):
     return Run(image, "latest", SimpleNamespace(name="here"), 0.0, progress)
 
 
-def watch(board, progress, askers=None):
+def watch(board, progress, waiters=None):
     run = make_run("git/curl", progress)
-    if askers is not None:
-        run.flight.askers = askers
+    if waiters is not None:
+        run.flight.waiters = waiters
     return board.watch(run)
 
 
@@ -47,7 +47,7 @@ async def test_events_add_up_to_what_is_so_now(board):
         progress.tell(events.Building(drv=HELLO, phase="unpackPhase"))
         progress.tell(events.Building(drv=HELLO, phase="buildPhase"))
         progress.tell(events.Downloading(path=GLIBC, done=5, expected=9))
-        told = build.told()
+        told = build.snapshot()
         assert (told.state, told.phase, told.name) == ("running", "realise", "git/curl")
         assert [(d.name, d.phase) for d in told.derivations] == [
             ("hello-2.12", "buildPhase")
@@ -59,13 +59,13 @@ async def test_events_add_up_to_what_is_so_now(board):
         assert (told.fetches.done, told.fetches.expected) == (4, 9)
         progress.tell(events.Built(drv=HELLO))
         progress.tell(events.Downloaded(path=GLIBC))
-        assert not build.told().derivations
-        assert not build.told().downloads
+        assert not build.snapshot().derivations
+        assert not build.snapshot().downloads
         progress.tell(events.LayerDone(done=1, total=2, size=100, cached=False))
         progress.tell(events.Done(repository="", digest="x", size=7, cached=False))
     assert board.running() == []
     (ended,) = board.ended()
-    told = ended.told()
+    told = ended.snapshot()
     assert (told.state, told.size, told.digest, told.packed) == ("done", 7, "x", 100)
     assert board.find(told.id) is ended
 
@@ -76,18 +76,18 @@ async def test_downloads_have_a_total_a_speed_and_an_end(board, autojump_clock):
         progress.tell(events.Phase(phase="realise"))
         progress.tell(events.Planned(builds=0, downloads=2, size=10_000))
         progress.tell(events.Downloading(path=GLIBC))
-        assert (build.told().transfer.expected, build.told().transfer.left) == (
+        assert (build.snapshot().transfer.expected, build.snapshot().transfer.left) == (
             10_000,
             None,
         )
         await trio.sleep(2)
         progress.tell(events.Downloading(path=GLIBC, done=3000, expected=9000))
         progress.tell(events.Fetching(done=2000, expected=10_000))
-        told = build.told()
+        told = build.snapshot()
         assert told.transfer == Transfer(2000, 10_000, 1000, 8.0)
         assert told.downloads[0].rate == 1500
         progress.tell(events.Downloaded(path=GLIBC))
-        assert build.told().transfer == Transfer(2000, 10_000), "nothing comes now"
+        assert build.snapshot().transfer == Transfer(2000, 10_000), "nothing comes now"
 
 
 async def test_what_nix_does_not_say_has_ended_is_told_by_its_silence(board):
@@ -98,7 +98,7 @@ async def test_what_nix_does_not_say_has_ended_is_told_by_its_silence(board):
     with watch(board, progress) as build:
 
         def told():
-            return [one.name for one in build.told().derivations]
+            return [one.name for one in build.snapshot().derivations]
 
         for name in "abc":
             progress.tell(events.Building(drv=drv(name)))
@@ -113,13 +113,13 @@ async def test_what_nix_does_not_say_has_ended_is_told_by_its_silence(board):
 
 
 async def test_who_waits_is_named(board):
-    askers = Askers()
-    with watch(board, Progress(), askers) as build:
+    waiters = Waiters()
+    with watch(board, Progress(), waiters) as build:
         version = board.changes.version
-        with askers.added("docker"), askers.added("docker"), askers.added(""):
-            assert build.told().waiting == ("docker", "docker")
+        with waiters.added("docker"), waiters.added("docker"), waiters.added(""):
+            assert build.snapshot().waiting == ("docker", "docker")
         assert board.changes.version > version
-        assert build.told().waiting == ()
+        assert build.snapshot().waiting == ()
 
 
 async def test_a_log_line_wakes_only_who_reads_the_log(board):
@@ -149,7 +149,7 @@ async def test_only_the_last_builds_are_kept(board):
 
 
 def test_lines_have_numbers_and_the_oldest_go():
-    lines = Lines()
+    lines = LogTail()
     for number in range(MOST + 10):
         lines.add(str(number))
     assert (lines.start, lines.total) == (10, MOST + 10)
@@ -160,7 +160,7 @@ def test_lines_have_numbers_and_the_oldest_go():
 
 
 def test_long_lines_are_cut_and_many_of_them_take_bounded_memory():
-    lines = Lines()
+    lines = LogTail()
     tracemalloc.start()
     for _ in range(20_000):
         lines.add("x" * 100_000)

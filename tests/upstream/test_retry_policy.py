@@ -1,7 +1,7 @@
 import pytest
 
-from nixeryd.upstream import Pace, UpstreamError
-from nixeryd.upstream.pace import parse_retry_after
+from nixeryd.upstream import RetryPolicy, UpstreamError
+from nixeryd.upstream.retry_policy import parse_retry_after
 
 # 2026-11-24T12:00:00Z
 NOON = 1795521600.0
@@ -19,27 +19,27 @@ def failing(times: int, error: UpstreamError):
     return attempt
 
 
-async def test_success_needs_no_wait(pace, waits):
-    assert await pace.persist(failing(0, UpstreamError("u", "x"))) == 1
+async def test_success_needs_no_wait(retry_policy, waits):
+    assert await retry_policy.retry(failing(0, UpstreamError("u", "x"))) == 1
     assert waits.seconds == []
 
 
-async def test_waits_double(pace, waits):
+async def test_waits_double(retry_policy, waits):
     error = UpstreamError("u", "x", transient=True)
-    assert await pace.persist(failing(2, error)) == 3
+    assert await retry_policy.retry(failing(2, error)) == 3
     assert waits.seconds == [0.25, 0.5]
 
 
-async def test_a_lasting_error_is_not_repeated(pace, waits):
+async def test_a_lasting_error_is_not_repeated(retry_policy, waits):
     with pytest.raises(UpstreamError):
-        await pace.persist(failing(1, UpstreamError("u", "x")))
+        await retry_policy.retry(failing(1, UpstreamError("u", "x")))
     assert waits.seconds == []
 
 
-async def test_what_was_tried_enough_is_no_longer_transient(pace):
+async def test_what_was_tried_enough_is_no_longer_transient(retry_policy):
     error = UpstreamError("u", "x", transient=True)
     with pytest.raises(UpstreamError):
-        await pace.persist(failing(3, error))
+        await retry_policy.retry(failing(3, error))
     assert not error.transient
 
 
@@ -58,13 +58,13 @@ async def test_what_was_tried_enough_is_no_longer_transient(pace):
 )
 def test_the_wait_after_a_failure(retry_after, made, wait):
     error = UpstreamError("u", "x", transient=True, retry_after=retry_after)
-    assert Pace(jitter=lambda: 0.0).wait_after(error, made) == wait
+    assert RetryPolicy(jitter=lambda: 0.0).wait_after(error, made) == wait
 
 
 def test_no_wait_is_longer_than_the_longest():
     error = UpstreamError("u", "x", transient=True)
-    pace = Pace(attempts=60, jitter=lambda: 1.0)
-    assert pace.wait_after(error, 50) == 10.0
+    retry_policy = RetryPolicy(attempts=60, jitter=lambda: 1.0)
+    assert retry_policy.wait_after(error, 50) == 10.0
 
 
 @pytest.mark.parametrize(

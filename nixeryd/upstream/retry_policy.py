@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RetryPolicy:
     """The rules, and the time they live by; all times in seconds.
 
     `clock` is the wall clock (tokens and dates outlive a laptop's sleep, which the
@@ -36,7 +36,7 @@ class Pace:
     sleep: Callable[[float], Awaitable[None]] = trio.sleep
     jitter: Callable[[], float] = random.random
 
-    async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Call `attempt` until it succeeds or there is no sense in going on.
 
         The error it then raises is no longer transient: it has been tried enough.

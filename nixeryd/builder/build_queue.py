@@ -15,7 +15,7 @@ from typing import Final
 import trio
 
 from nixeryd.images.errors import ErrorCode, RegistryError
-from nixeryd.runtime.flight import Askers
+from nixeryd.runtime.flight import Waiters
 
 WAITING: Final = 1000  # builds that may wait
 # Seconds without anybody who waits; who is sent round (`web.waiting`) is soon back.
@@ -27,7 +27,7 @@ _CLIENTS = 100  # more are looked through for those that are gone
 class TooMany(RegistryError):  # noqa: N818  what happened, not what it is
     """No more builds may wait (429)."""
 
-    is_passing = True
+    is_transient = True
 
     def __init__(self) -> None:
         super().__init__(
@@ -40,7 +40,7 @@ class TooMany(RegistryError):  # noqa: N818  what happened, not what it is
 class Abandoned(RegistryError):  # noqa: N818  what happened, not what it is
     """Nobody waited for a build before it had begun (429)."""
 
-    is_passing = True
+    is_transient = True
 
     def __init__(self) -> None:
         super().__init__(
@@ -51,20 +51,20 @@ class Abandoned(RegistryError):  # noqa: N818  what happened, not what it is
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    askers: Askers
+    waiters: Waiters
     decided: trio.Event = field(default_factory=trio.Event)
     is_dropped: bool = False
 
     @property
     def is_abandoned(self) -> bool:
-        return self.askers.seconds_without > ABANDONED
+        return self.waiters.seconds_without > ABANDONED
 
     def drop(self) -> None:
         self.is_dropped = True
         self.decided.set()
 
 
-class Turns:
+class BuildQueue:
     """Lets `at_once` builds run side by side."""
 
     def __init__(self, at_once: int) -> None:
@@ -90,18 +90,18 @@ class Turns:
         self._drop_abandoned()
         if len(self._waiting) < WAITING:
             return
-        longest = max(self._waiting, key=lambda one: one.askers.seconds_without)
-        if longest.askers.seconds_without < ABANDONED_IF_FULL:
+        longest = max(self._waiting, key=lambda one: one.waiters.seconds_without)
+        if longest.waiters.seconds_without < ABANDONED_IF_FULL:
             raise TooMany
         self._drop(longest)
 
     @asynccontextmanager
-    async def one(self, askers: Askers | None = None) -> AsyncIterator[None]:
+    async def one(self, waiters: Waiters | None = None) -> AsyncIterator[None]:
         """Wait for a turn, and have it until the end of the block.
 
         `askers` wait for what it is for, as far as is known. Raises `Abandoned`.
         """
-        waiting = _Waiting(Askers() if askers is None else askers)
+        waiting = _Waiting(Waiters() if waiters is None else waiters)
         self._waiting.append(waiting)
         self._grant()
         try:
@@ -131,12 +131,12 @@ class Turns:
             waiting = min(self._waiting, key=self._rank)
             self._waiting.remove(waiting)
             self._turn += 1
-            self._served |= dict.fromkeys(waiting.askers, self._turn)
+            self._served |= dict.fromkeys(waiting.waiters, self._turn)
             self._running += 1
             waiting.decided.set()
         if len(self._served) > _CLIENTS or not self._waiting:
             # Who is not here any more comes back as a new client.
-            here = {name for one in self._waiting for name in one.askers}
+            here = {name for one in self._waiting for name in one.waiters}
             self._served = {k: turn for k, turn in self._served.items() if k in here}
 
     def _drop_abandoned(self) -> None:
@@ -148,5 +148,5 @@ class Turns:
         waiting.drop()
 
     def _rank(self, waiting: _Waiting) -> float:
-        turns = (self._served.get(name, 0) for name in waiting.askers)
+        turns = (self._served.get(name, 0) for name in waiting.waiters)
         return min(turns, default=math.inf)

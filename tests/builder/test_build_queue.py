@@ -6,10 +6,10 @@ import pytest
 import trio
 import trio.testing
 
-from nixeryd.builder import turns
-from nixeryd.builder.turns import Abandoned, TooMany
+from nixeryd.builder import build_queue
+from nixeryd.builder.build_queue import Abandoned, TooMany
 from nixeryd.images.errors import RegistryError
-from nixeryd.runtime.flight import Askers, Stopping
+from nixeryd.runtime.flight import Stopping, Waiters
 from tests.builder.conftest import open_builder
 
 THREE = "".join(f'{name} = make "{name}" "echo > $out"; ' for name in "abc")
@@ -18,7 +18,7 @@ THREE = "".join(f'{name} = make "{name}" "echo > $out"; ' for name in "abc")
 @pytest.fixture
 async def busy(nix, write_set, tmp_path, monkeypatch):
     """A builder whose only turn is taken, and where two may wait."""
-    monkeypatch.setattr(turns, "WAITING", 2)
+    monkeypatch.setattr(build_queue, "WAITING", 2)
     source = write_set(THREE)
     async with open_builder(nix, source, tmp_path / "data") as builder:
         builder.turns.set(1)
@@ -74,13 +74,13 @@ async def test_what_waits_does_not_hold_up_the_end(busy):
 
 
 async def test_who_asks_for_much_does_not_hold_up_another_client(busy, monkeypatch):
-    monkeypatch.setattr(turns, "WAITING", 100)
+    monkeypatch.setattr(build_queue, "WAITING", 100)
     order = []
 
     async def wait(name, client):
-        askers = Askers()
-        with askers.added(client):
-            async with busy.turns.one(askers):
+        waiters = Waiters()
+        with waiters.added(client):
+            async with busy.turns.one(waiters):
                 order.append(name)
 
     async with trio.open_nursery() as nursery, busy.turns.one():
@@ -98,27 +98,27 @@ async def test_what_nobody_waits_for_is_not_begun_and_gives_up_its_place(
 ):
     order = []
 
-    async def wait(name, askers):
+    async def wait(name, waiters):
         try:
-            async with busy.turns.one(askers):
+            async with busy.turns.one(waiters):
                 order.append(name)
         except Abandoned:
             order.append(f"{name} is dropped")
 
     async with trio.open_nursery() as nursery, busy.turns.one():
         for number in range(2):
-            nursery.start_soon(wait, f"left {number}", Askers())
+            nursery.start_soon(wait, f"left {number}", Waiters())
             await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(TooMany):
             busy.turns.check()  # who waited may be on the way back
-        await trio.sleep(turns.ABANDONED + 1)
+        await trio.sleep(build_queue.ABANDONED + 1)
         busy.turns.check()
-        nursery.start_soon(wait, "new", Askers())
-        nursery.start_soon(wait, "left again", Askers())
+        nursery.start_soon(wait, "new", Waiters())
+        nursery.start_soon(wait, "left again", Waiters())
         await trio.testing.wait_all_tasks_blocked()
         assert sorted(order) == ["left 0 is dropped", "left 1 is dropped"]
         order.clear()
-        await trio.sleep(turns.ABANDONED - 1)
+        await trio.sleep(build_queue.ABANDONED - 1)
     assert sorted(order) == ["left again", "new"]
 
 
@@ -127,21 +127,21 @@ async def test_who_left_is_in_nobodys_way(busy, autojump_clock):
     order = []
 
     async def wait(name, client=None):
-        askers = Askers()
+        waiters = Waiters()
         with suppress(Abandoned), ExitStack() as stack:
             if client is not None:
-                stack.enter_context(askers.added(client))
-            async with busy.turns.one(askers):
+                stack.enter_context(waiters.added(client))
+            async with busy.turns.one(waiters):
                 order.append(name)
 
     async with trio.open_nursery() as nursery, busy.turns.one():
         nursery.start_soon(wait, "left first")
-        await trio.sleep(turns.ABANDONED_IF_FULL / 2)
+        await trio.sleep(build_queue.ABANDONED_IF_FULL / 2)
         nursery.start_soon(wait, "left")
         await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(TooMany):
             busy.turns.check()
-        await trio.sleep(turns.ABANDONED_IF_FULL / 2)
+        await trio.sleep(build_queue.ABANDONED_IF_FULL / 2)
         busy.turns.check()
         nursery.start_soon(wait, "docker", "docker")
         await trio.testing.wait_all_tasks_blocked()

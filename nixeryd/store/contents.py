@@ -85,7 +85,7 @@ class Inside:
         return tuple(path for outputs in self.packages.values() for path in outputs)
 
 
-class Insides:
+class ImageContents:
     """Rows about what is inside images."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

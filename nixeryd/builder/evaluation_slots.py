@@ -14,7 +14,7 @@ import trio
 PATIENCE = 15.0  # seconds
 
 
-class Places:
+class EvaluationSlots:
     """So many places, each for `PATIENCE` seconds at most."""
 
     def __init__(self, count: int) -> None:

@@ -20,13 +20,13 @@ from nixeryd.store.connection import connect, explained
 from nixeryd.store.names import VIEWS, Name, Names
 from nixeryd.store.numbers import Numbers
 from nixeryd.store.recipes import look
-from nixeryd.store.retention import Blob, Held
+from nixeryd.store.retention import Blob, ManifestUse
 
 _NEEDS: Final = msgspec.json.Decoder(list[int])
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
+class CacheSnapshot:
     """The manifests that are here, and the names that lead to them.
 
     Those that are `mirrored` can be had again, and so what they need. Digests are
@@ -35,7 +35,7 @@ class Holdings:
     """
 
     numbering: Numbering
-    held: tuple[Held, ...]
+    held: tuple[ManifestUse, ...]
     names: tuple[Name, ...]
     mirrored: frozenset[int]
     sizes: Sequence[int | None]
@@ -62,7 +62,7 @@ class Holdings:
         return found
 
 
-def read_holdings(path: Path) -> Holdings:
+def read_holdings(path: Path) -> CacheSnapshot:
     """Read the index in `path`, which must be open elsewhere."""
     with closing(connect(path)) as connection:
         with explained(path):
@@ -78,14 +78,16 @@ def read_holdings(path: Path) -> Holdings:
                 " LEFT JOIN uses ON uses.manifest = manifests.digest"
             )
             held = [
-                Held(number(digest), _needs(needs), used or 0.0, digest in pinned)
+                ManifestUse(
+                    number(digest), _needs(needs), used or 0.0, digest in pinned
+                )
                 for digest, needs, used in rows
             ]
             rows = connection.execute("SELECT DISTINCT digest FROM mirrored_manifests")
             mirrored = frozenset(number(digest) for (digest,) in rows)
     users = count_uses([one.needs for one in held], range(len(sizes)))
     sizes = [size if count else None for size, count in zip(sizes, users, strict=False)]
-    return Holdings(numbering, tuple(held), tuple(names), mirrored, sizes)
+    return CacheSnapshot(numbering, tuple(held), tuple(names), mirrored, sizes)
 
 
 def _needs(numbers: str) -> "array[int]":

@@ -12,7 +12,7 @@ MOST_BYTES = 1_000_000
 LONGEST = 2000  # characters of one line
 
 
-class Lines:
+class LogTail:
     """Lines by number, from 0; the oldest go first."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Lines:
             self._size -= len(self._kept.popleft())
 
     def since(self, number: int, most: int = MOST) -> tuple[int, tuple[str, ...]]:
-        """Give the lines from `number` on, at most the last `most` of them.
+        """Return the lines from `number` on, at most the last `most` of them.
 
         And the number of the first: later than asked for if some are gone.
         """

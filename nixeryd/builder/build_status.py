@@ -21,25 +21,27 @@ from nixeryd.api.builds import (
 )
 from nixeryd.builder import progress as events
 from nixeryd.builder.history import new_id
-from nixeryd.builder.lines import Lines
+from nixeryd.builder.log_tail import LogTail
 from nixeryd.builder.progress import Event
 from nixeryd.runtime.changes import Changes
-from nixeryd.runtime.flight import Askers
+from nixeryd.runtime.flight import Waiters
 from nixeryd.runtime.rates import Rate
 
 _SHOWN = 100  # derivations or downloads; Nix does not do as many at once
 _LINES_AT_ONCE = 1000
 
 
-class Watched:
+class BuildStatus:
     """One build. `changes` is for who watches this one alone, its log too."""
 
-    def __init__(self, repository: str, tag: str, source: str, askers: Askers) -> None:
+    def __init__(
+        self, repository: str, tag: str, source: str, waiters: Waiters
+    ) -> None:
         self._since = time.time()
         self._began = trio.current_time()
         self._ended: float | None = None
         self._name = (repository, tag, source)
-        self._askers = askers
+        self._askers = waiters
         self._derivations: dict[str, Derivation] = {}  # the last active at the end
         self._drv_of: dict[str, str] = {}  # by name
         self._building: int | None = None  # how many, as Nix says
@@ -54,7 +56,7 @@ class Watched:
         self._end: events.Done | events.Failed | None = None
         self.id = new_id(self._since)
         self.phase = ""
-        self.lines = Lines()
+        self.lines = LogTail()
         self.changes = Changes()
 
     def note(self, event: Event) -> bool:  # noqa: C901, PLR0912  a table
@@ -161,7 +163,7 @@ class Watched:
         """How long it has taken, by now or in all."""
         return round((self._ended or trio.current_time()) - self._began, 1)
 
-    def told(self) -> Build:
+    def snapshot(self) -> Build:
         """Say how far it is."""
         repository, tag, source = self._name
         done = self._end if isinstance(self._end, events.Done) else None
@@ -192,7 +194,7 @@ class Watched:
 
     def failure(self, drv: str | None) -> Failure:
         """Say how it failed, in building `drv` if it did so there."""
-        told = self.told()
+        told = self.snapshot()
         return Failure(
             id=self.id,
             repository=told.repository,
@@ -206,11 +208,11 @@ class Watched:
         )
 
     def log_tail(self) -> tuple[str, ...]:
-        """Give all lines that are kept."""
+        """Return all lines that are kept."""
         return self.lines.since(0)[1]
 
     def log(self, start: int, most: int = _LINES_AT_ONCE) -> LogPart:
-        """Give the log from line `start` on, the last lines if it is much."""
+        """Return the log from line `start` on, the last lines if it is much."""
         first, lines = self.lines.since(start, most)
         return LogPart(first, self.lines.total, lines)
 

@@ -3,9 +3,9 @@
 from nixeryd.images.closures import PathInfo
 from nixeryd.images.digests import Digest
 from nixeryd.images.freshness import Entry
+from nixeryd.store.contents import HISTORY
 from nixeryd.store.index import StoredManifest
-from nixeryd.store.insides import HISTORY
-from nixeryd.store.mirrored import Place
+from nixeryd.store.mirrored import UpstreamRepository
 
 CLOSURE = {
     "/nix/store/a-git": PathInfo("/nix/store/a-git", 5, ("/nix/store/b-libc",)),
@@ -47,7 +47,7 @@ def test_a_tags_digests_are_remembered_each_once_and_not_for_ever(index):
 
 
 def test_a_mirrored_tags_digests_too_and_not_that_it_is_gone(index):
-    place = Place("docker.io", "library/nginx")
+    place = UpstreamRepository("docker.io", "library/nginx")
     for number, gone in ((1, False), (1, False), (2, True), (3, False)):
         index.mirrored.set_tag(place, "1", Entry(digest(number), float(number), gone))
     history = index.insides.history("mirrored", "docker.io/library/nginx:1")

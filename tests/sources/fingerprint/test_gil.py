@@ -1,7 +1,7 @@
 import pytest
 
-from nixeryd.sources.fingerprint import turns
-from nixeryd.sources.fingerprint.turns import Turns
+from nixeryd.sources.fingerprint import gil
+from nixeryd.sources.fingerprint.gil import GilYielder
 
 
 class StopError(Exception):
@@ -13,18 +13,18 @@ def stop():
 
 
 def test_a_long_loop_is_stopped_at_a_rest(monkeypatch):
-    monkeypatch.setattr(turns, "_WORK", 0)
+    monkeypatch.setattr(gil, "_WORK", 0)
     with pytest.raises(StopError):
-        Turns(stop)()
+        GilYielder(stop)()
 
 
 def test_a_short_loop_has_no_rest(monkeypatch):
-    monkeypatch.setattr(turns, "_WORK", 3600)
-    checkpoint = Turns(stop)
+    monkeypatch.setattr(gil, "_WORK", 3600)
+    checkpoint = GilYielder(stop)
     for _ in range(1000):
         checkpoint()
 
 
 def test_a_rest_needs_nothing_to_check(monkeypatch):
-    monkeypatch.setattr(turns, "_WORK", 0)
-    Turns()()
+    monkeypatch.setattr(gil, "_WORK", 0)
+    GilYielder()()

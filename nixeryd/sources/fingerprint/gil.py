@@ -14,7 +14,7 @@ _WORK = 0.004  # seconds at a stretch
 _REST = 0.0005
 
 
-class Turns:
+class GilYielder:
     """A checkpoint: call it in every round of a long loop."""
 
     def __init__(self, check: Callable[[], None] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The daemon's doors: sockets that systemd hands over, else our own."""
+"""The daemon's listeners: sockets that systemd hands over, else our own."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ Listeners: TypeAlias = Mapping[ListenerKind, Sequence[trio.SocketListener]]
 
 
 @contextmanager
-def open_doors(settings: Settings, admin_socket: Path) -> Iterator[Listeners]:
+def open_listeners(settings: Settings, admin_socket: Path) -> Iterator[Listeners]:
     """Open every door until the block ends; raises `ListenError`.
 
     There is always an admin socket where the command line looks for it, also

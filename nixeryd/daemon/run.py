@@ -32,7 +32,12 @@ from nixeryd.daemon.admin import AdminService
 from nixeryd.daemon.adopting import adopt_changes, adopt_places
 from nixeryd.daemon.cache_admin import CacheAdmin
 from nixeryd.daemon.lifecycle import ask_for_time, end_when_idle, open_ending
-from nixeryd.daemon.listeners import name_addresses, open_doors, own_address, own_hosts
+from nixeryd.daemon.listeners import (
+    name_addresses,
+    open_listeners,
+    own_address,
+    own_hosts,
+)
 from nixeryd.daemon.registry import Registry
 from nixeryd.daemon.reload import Reloading
 from nixeryd.images.descriptors import Platform
@@ -58,7 +63,7 @@ from nixeryd.store.index import open_index
 from nixeryd.store.recovery import recover
 from nixeryd.store.uses import Uses
 from nixeryd.web.app import create_app
-from nixeryd.web.connection_limit import open_rooms, raise_file_limit
+from nixeryd.web.connection_limit import open_connection_limits, raise_file_limit
 from nixeryd.web.hosts import Policy
 from nixeryd.web.peers import open_peers
 from nixeryd.web.ports import ListenerKind
@@ -114,7 +119,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
         if index.is_new:
             recover(blobs, index)
         admin_socket = paths.runtime_dir(places.root) / "admin.sock"
-        listeners = stack.enter_context(open_doors(settings, admin_socket))
+        listeners = stack.enter_context(open_listeners(settings, admin_socket))
         roots = Roots(
             places.gcroots,
             {(name.image, name.tag) for name in index.names.all()}
@@ -280,7 +285,7 @@ async def _run(reloading: Reloading, on_ready: Callable[[Ready], None]) -> None:
                 search,
             )
             traffic = Traffic()
-            rooms = open_rooms(raise_file_limit())
+            rooms = open_connection_limits(raise_file_limit())
             nursery.start_soon(
                 end_when_idle,
                 ending,

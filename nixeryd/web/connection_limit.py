@@ -75,8 +75,8 @@ class ConnectionLimit:
             min(found, key=lambda one: one.idle_since).end_if_idle()
 
 
-def open_rooms(files: int) -> Mapping[ListenerKind, ConnectionLimit]:
-    """Return the doors' rooms, within so many descriptors.
+def open_connection_limits(files: int) -> Mapping[ListenerKind, ConnectionLimit]:
+    """Return the connection limit of each kind of listener, within so many descriptors.
 
     Clients share one; the owner gets in whoever crowds.
     """

@@ -15,7 +15,10 @@ def test_children_get_the_proxies_of_the_configuration(tmp_path):
     )
     told = tmp_path / "told"
     nix = tmp_path / "nix"
-    nix.write_text(f"#!/bin/sh\nenv > {told}\nexit 1\n")
+    # It goes on until it is ended: the daemon would end with it.
+    nix.write_text(
+        f"#!/bin/sh\nenv > {told}.new\nmv {told}.new {told}\nexec sleep 100\n"
+    )
     nix.chmod(0o755)
     environ = {
         "HOME": str(tmp_path),

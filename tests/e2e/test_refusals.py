@@ -14,7 +14,7 @@ BAD_REQUESTS = [
     # what, path, status, code, words of the message
     ("unknown package", "no-such/manifests/latest", 404, "MANIFEST_UNKNOWN", "no-such"),
     ("unknown tag", "curious/manifests/no-such", 404, "MANIFEST_UNKNOWN", "no-such"),
-    ("a set", "not-a-package/manifests/latest", 404, "MANIFEST_UNKNOWN", "no package"),
+    ("a set", "not-a-package/manifests/latest", 404, "MANIFEST_UNKNOWN", "set of"),
     ("repeated", "curious/curious/manifests/latest", 404, "MANIFEST_UNKNOWN", "twice"),
     ("no package", "arm64/manifests/latest", 400, "NAME_INVALID", "arm64"),
     ("upper case", "Curious/manifests/latest", 400, "NAME_INVALID", ""),

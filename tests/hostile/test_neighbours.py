@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nixeryd.config.settings import ConfigError, Settings, load_settings
-from nixeryd.daemon.listeners import open_doors
+from nixeryd.daemon.listeners import open_listeners
 from nixeryd.store.datadir import DataDirError, open_data_dir
 from nixeryd.web.listen import ListenError, open_unix
 from tests.e2e.processes import Process, environment, run
@@ -147,7 +147,7 @@ def test_a_runtime_directory_that_somebody_else_made_is_refused(shared):
     settings = Settings(listen=(), mirror_listen=())
     with (
         pytest.raises(ListenError, match="belongs to the user nobody"),
-        open_doors(settings, runtime / "admin.sock"),
+        open_listeners(settings, runtime / "admin.sock"),
     ):
         pass
     assert list(runtime.iterdir()) == []

@@ -301,7 +301,7 @@ async def test_who_only_holds_a_connection_makes_room_for_who_asks(serving, said
         assert len(room) <= 10
 
 
-async def test_all_doors_share_the_room(serving):
+async def test_all_listeners_share_the_limit(serving):
     room = ConnectionLimit(2, patience=0)
     async with serving(hello, room=room) as main, serving(hello, room=room) as other:
         first, second = await main.connect(), await other.connect()

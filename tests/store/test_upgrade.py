@@ -39,7 +39,8 @@ for data, left in zip(sys.argv[1::2], map(int, sys.argv[2::2])):
         with open_data_dir(Path(data)) as places, index.open_index(places.index):
             os._exit(0)
     _, status = os.waitpid(child, 0)
-    print(data if status == 0 else f"killed by {os.WTERMSIG(status)}")
+    said = data if status == 0 else f"killed by {os.WTERMSIG(status)}"
+    print(said, flush=True)  # or the next child has it, too, and says it again
 """
 
 

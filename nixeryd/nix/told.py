@@ -69,6 +69,7 @@ async def ask(
         except NixFailed as error:
             failure = error
         nix = dataclasses.replace(nix, on_event=None)  # it was said
+        new = await trio.to_thread.run_sync(_on_disk, new)
         if not new:
             break
         if patience == 1:
@@ -185,6 +186,11 @@ class _Inside:
 
     def _is_below(self, real: str) -> bool:
         return f"{real}/".startswith(self._real) and "/.git/" not in f"{real}/"
+
+
+def _on_disk(places: Collection[str]) -> set[str]:
+    """Leave out what is part of Nix, as <nix/fetchurl.nix>: it is always the same."""
+    return {place for place in places if os.path.lexists(place)}
 
 
 def _roots_of(places: Collection[str]) -> set[str]:

@@ -160,6 +160,17 @@ async def test_what_a_derivation_made_is_followed(read):
     assert reads.paths == {("file", f"{read.outside}/default.nix")}
 
 
+async def test_what_nix_brings_along_is_followed(read):
+    """nixpkgs imports it; it is part of Nix and in no directory."""
+    reads = await read(
+        "builtins.attrNames (import <nix/fetchurl.nix>"
+        ' { url = "http://a"; sha256 = ""; })'
+    )
+    assert reads.unknown is None
+    # Where it would be looked for, and nothing else.
+    assert {kind for kind, _ in reads.paths} <= {"status"}
+
+
 async def test_a_failure_tells_what_it_read(nix, read):
     with pytest.raises(EvaluationFailed):
         await read("throw (builtins.readFile ../outside/word)")

@@ -29,7 +29,7 @@ from nixeryd.sources.source import Source
 from nixeryd.sources.store_path import find_store_paths
 from nixeryd.store.origins import Origin
 
-_MANY = 200  # files to look at: a millisecond
+_MANY = 200  # things to look at: a millisecond
 
 log = structlog.get_logger()
 
@@ -91,7 +91,7 @@ async def evaluate_image(  # noqa: PLR0913, PLR0917  each is a part of the quest
 async def holds(read: Outside, nix: Nix) -> bool:
     """Return whether what was read outside of a source is the same still."""
     variables = nix.variables if read.variables else {}
-    if read.has_trees or len(read.reads) > _MANY:
+    if read.size > _MANY:  # a thread takes longer than to look at a few
         return await trio.to_thread.run_sync(read.holds, variables)
     return read.holds(variables)
 

@@ -30,7 +30,7 @@ from nixeryd.nix.reads import Read, Reads
 from nixeryd.sources.fingerprint.contents import SETTLING, stamp_of
 from nixeryd.sources.fingerprint.head import git_directory, read_head
 
-FORMAT = 1  # of what is kept, and of what evaluation tells
+FORMAT = 2  # of what is kept, and of what evaluation tells
 STORE = "/nix/store/"
 MOST = 10_000  # files to look at, at each pull
 QUICK = 100_000_000  # nanoseconds, where times are kept in such
@@ -46,16 +46,15 @@ class JustChangedError(OutOfSightError):
 
 
 class Outside(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Paths and variables that were read, and a digest of what they were."""
+    """Paths and variables that were read, and a digest of what they were.
+
+    `size` counts what is looked at: two for each file of a tree, one for others.
+    """
 
     reads: tuple[Read, ...] = ()
     variables: tuple[str, ...] = ()
     digest: bytes = b""
-
-    @property
-    def has_trees(self) -> bool:
-        """Whether looking takes a walk through directories."""
-        return any(kind in ("tree", "work tree") for kind, _ in self.reads)
+    size: int = 0
 
     def holds(self, environment: Mapping[str, str]) -> bool:
         """Return whether all of it is as it was."""
@@ -87,7 +86,8 @@ def note(reads: Reads, began: int, environment: Mapping[str, str]) -> Outside:
         raise OutOfSightError(reads.unknown)
     found = tuple(sorted({(kind, _normal(path)) for kind, path in reads.paths}))
     variables = tuple(sorted(reads.variables))
-    outside = Outside(found, variables, _look(found, variables, environment))
+    size = sum(1 for read in found for _ in _pieces(*read))
+    outside = Outside(found, variables, _look(found, variables, environment), size)
     calm = _Calm(began, reads.source)
     for kind, path in found:
         calm.check(kind, path)
@@ -127,7 +127,7 @@ def _pieces(kind: str, path: str) -> Iterator[bytes]:
     yield stamp_of(status)
     if kind == "file" and stat.S_ISDIR(status.st_mode):
         yield from _pieces("file", f"{path}/default.nix")
-    if kind in ("tree", "work tree"):
+    if kind in ("tree", "work tree") and stat.S_ISDIR(status.st_mode):
         for entry in _below(path, with_git=kind == "tree"):
             yield os.fsencode(entry.path)
             yield stamp_of(_lstat(entry.path))

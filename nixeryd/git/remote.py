@@ -110,6 +110,7 @@ class Remote:
     async def _patiently(self) -> AsyncIterator[None]:
         patience = self.patience()  # it may be set anew
         with trio.move_on_after(patience) as scope:
+            await trio.lowlevel.checkpoint()
             yield
         if scope.cancelled_caught:
             raise GitFailed(

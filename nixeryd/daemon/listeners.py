@@ -20,7 +20,7 @@ Listeners: TypeAlias = Mapping[ListenerKind, Sequence[trio.SocketListener]]
 
 @contextmanager
 def open_listeners(settings: Settings, admin_socket: Path) -> Iterator[Listeners]:
-    """Open every door until the block ends; raises `ListenError`.
+    """Open every listener until the block ends; raises `ListenError`.
 
     There is always an admin socket where the command line looks for it, also
     when a socket unit has another place.

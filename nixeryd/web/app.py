@@ -1,7 +1,7 @@
-"""The apps, one for each door: who comes in by it and what they find there.
+"""The apps, one for each kind of listener: who may connect and what is served.
 
 The main and the mirror listener serve the registry; the admin socket serves the
-API with the right to change things. Trust comes from the door alone: nothing a
+API with the right to change things. Trust comes from the listener alone: nothing a
 client sends can open another one.
 """
 
@@ -23,7 +23,7 @@ def create_app(
     *,
     hold: float = HOLD,
 ) -> Guard:
-    """Make the ASGI app for the listeners of one door.
+    """Return the ASGI app for the listeners of one kind.
 
     A manifest that takes more than `hold` seconds is waited for in turns.
     """
@@ -42,7 +42,7 @@ class _Late:
 
     def __init__(self, control: AdminService, listener_kind: ListenerKind) -> None:
         self._control = control
-        self._door = listener_kind
+        self._kind = listener_kind
         self._app: App | None = None
         self._making = trio.Lock()
 
@@ -66,12 +66,12 @@ class _Late:
 
         app = make_framework_app()
         install_health(app)
-        if self._door is not ListenerKind.MIRROR:
-            install_api(app, self._control, self._door)
+        if self._kind is not ListenerKind.MIRROR:
+            install_api(app, self._control, self._kind)
             install_live(app, self._control)
-            install_cache(app, self._control.cache, self._door)
+            install_cache(app, self._control.cache, self._kind)
             install_insides(app, self._control.cache)
             install_openapi(app)
-        if self._door is ListenerKind.MAIN:
+        if self._kind is ListenerKind.MAIN:
             install_dashboard(app, self._control)
         return app

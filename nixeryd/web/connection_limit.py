@@ -1,4 +1,4 @@
-"""Room for connections: so many, whatever door they came in by.
+"""A limit on open connections, shared by listeners.
 
 The law: a connection that says nothing never keeps out one that does. When all
 places are taken, the one that has been idle for longest gives up its place: a client

@@ -106,7 +106,7 @@ class Peers:
 
 @contextmanager
 def open_peers(users: frozenset[int] | None) -> Iterator[Mapping[ListenerKind, Peers]]:
-    """Return the peers of each door; clients share one.
+    """Return the peers of each kind of listener; clients share one.
 
     The admin socket is for our own user and root, whatever `users` says.
     """

@@ -39,7 +39,7 @@ def adopt_sockets(
         return adopted
     for index in range(int(count)):
         sock = _take(_FIRST_FD + index)
-        listener_kind = _door(names[index] if index < len(names) else "", sock)
+        listener_kind = _kind_of(names[index] if index < len(names) else "", sock)
         _refuse_strangers(sock, allow_remote=allow_remote)
         adopted.setdefault(listener_kind, []).append(as_listener(sock))
     return adopted
@@ -59,7 +59,7 @@ def _take(fd: int) -> socket.socket:
     raise ListenError(f"systemd's socket {fd} is no listening stream socket")
 
 
-def _door(name: str, sock: socket.socket) -> ListenerKind:
+def _kind_of(name: str, sock: socket.socket) -> ListenerKind:
     if sock.family == socket.AF_UNIX:
         return ListenerKind.ADMIN
     # A TCP socket is never given the rights of the admin socket.

@@ -1,4 +1,4 @@
-"""All pages, on the door that people come in by."""
+"""All pages, on the main listener."""
 
 from quart import Response
 from quart_trio import QuartTrio
